@@ -1,0 +1,151 @@
+"""Every metric, declared as data. Pure.
+
+Programs count under these names and no others; `docs/metrics.md` is generated from here. Labels are bounded: never an
+address, a pod or a DNS name.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Metric(Struct, frozen=True, kw_only=True):
+    """One metric: full name, kind, what it means (with the unit in the name), and its labels."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    about: str
+    program: Literal["agent", "watcher", "processor", "exporter"]
+    labels: tuple[str, ...] = ()
+
+
+def escape_label(value: str) -> str:
+    """Escape a label value for the text exposition format 0.0.4."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="whocalls_agent_received_total",
+        kind="counter",
+        about="Answers, SYNs and socket rows that reached the agent.",
+        program="agent",
+        labels=("source",),
+    ),
+    Metric(
+        name="whocalls_agent_published_total",
+        kind="counter",
+        about="Of these: carried as new observations, acknowledged by the broker.",
+        program="agent",
+        labels=("source",),
+    ),
+    Metric(
+        name="whocalls_agent_suppressed_total",
+        kind="counter",
+        about="Of these: repeats of a known fact.",
+        program="agent",
+        labels=("source",),
+    ),
+    Metric(
+        name="whocalls_agent_dropped_total",
+        kind="counter",
+        about="Of these: not used, by reason.",
+        program="agent",
+        labels=("source", "reason"),
+    ),
+    Metric(
+        name="whocalls_agent_kernel_dropped_total",
+        kind="counter",
+        about="Packets that the kernel could not hand over because the ring was full.",
+        program="agent",
+    ),
+    Metric(
+        name="whocalls_processor_batches_total",
+        kind="counter",
+        about="Batches of observations taken from Kafka.",
+        program="processor",
+        labels=("topic",),
+    ),
+    Metric(
+        name="whocalls_processor_observations_total",
+        kind="counter",
+        about="Observations taken from Kafka.",
+        program="processor",
+        labels=("topic",),
+    ),
+    Metric(
+        name="whocalls_processor_calls_total",
+        kind="counter",
+        about="Observations attributed to a client and a server.",
+        program="processor",
+    ),
+    Metric(
+        name="whocalls_processor_unresolved_total",
+        kind="counter",
+        about="Observations that were not attributed, by reason.",
+        program="processor",
+        labels=("reason",),
+    ),
+    Metric(
+        name="whocalls_processor_dead_letters_total",
+        kind="counter",
+        about="Records that did not decode, by topic and reason.",
+        program="processor",
+        labels=("topic", "reason"),
+    ),
+    Metric(
+        name="whocalls_processor_edges",
+        kind="gauge",
+        about="Edges in the state of this worker.",
+        program="processor",
+    ),
+    Metric(
+        name="whocalls_processor_watermark_age_seconds",
+        kind="gauge",
+        about="How far the inventory's watermark is behind the clock.",
+        program="processor",
+        labels=("cluster",),
+    ),
+    Metric(
+        name="whocalls_watcher_objects",
+        kind="gauge",
+        about="Kubernetes objects known.",
+        program="watcher",
+        labels=("kind",),
+    ),
+    Metric(
+        name="whocalls_watcher_events_total",
+        kind="counter",
+        about="Watch events applied.",
+        program="watcher",
+        labels=("kind",),
+    ),
+    Metric(
+        name="whocalls_watcher_denied",
+        kind="gauge",
+        about="1 while the API server refuses to list or watch the resource.",
+        program="watcher",
+        labels=("resource",),
+    ),
+    Metric(
+        name="whocalls_exporter_edges",
+        kind="gauge",
+        about="Edges in the graph.",
+        program="exporter",
+    ),
+    Metric(
+        name="whocalls_exporter_dead_letters_total",
+        kind="counter",
+        about="Records of the call graph that did not decode, by reason.",
+        program="exporter",
+        labels=("reason",),
+    ),
+    Metric(
+        name="whocalls_exporter_files_written_total",
+        kind="counter",
+        about="Files written because their bytes changed.",
+        program="exporter",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Edges to the call graph to files that people and tools read."""
