@@ -4,24 +4,68 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SHARED ?= ../shared
 
 .DEFAULT_GOAL := check
-.PHONY: check help demo test lint format docs lock venv clean
+.PHONY: check help demo test test-integration test-end-to-end test-lowest lint format docs lock venv fuzz bench-agent \
+	bench-resolve bench-processor test-cluster clean
 
 check: lint test ## lint + test
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
-	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 venv: $(READY) ## the virtual environment, from the locked dependencies
 
 demo: $(READY) ## a shop's traffic through the whole pipeline, on this machine
 	@$(BIN)/whocalls demo
+
+test: $(READY) ## unit tests, properties and the conformance cases (under 5 minutes)
+	$(BIN)/pytest tests/unit tests/property
+	$(BIN)/python -m tests.conformance $(SHARED)/conformance/identity_cases.json \
+		$(SHARED)/conformance/network_mapper_cases.json
+
+test-integration: $(READY) ## the programs against a real broker (WHOCALLS_TEST_KAFKA chooses)
+	$(BIN)/pytest tests/integration
+
+test-end-to-end: $(READY) ## whole processes, network namespaces, real packets (root)
+	$(BIN)/pytest tests/end_to_end
+
+test-cluster: $(READY) ## the watcher's tests against the cluster of $KUBECONFIG
+	$(BIN)/pytest tests/integration -k watcher
+
+test-lowest: ## unit tests with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct \
+		--editable '.[all]' --group dev
+	build/lowest/bin/pytest tests/unit
+
+lint: $(READY) ## ruff, mypy, import contracts, generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+format: $(READY) ## reformat the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY) ## regenerate the reference pages
+	$(BIN)/python docs/generate.py
+
+lock: $(READY) ## resolve the dependencies anew
+	$(BIN)/uv lock --quiet --upgrade
+	$(BIN)/uv export --quiet --all-extras --group dev --no-emit-project --no-header --no-annotate \
+		--format requirements-txt --output-file requirements.lock
+
+clean: ## remove what was built
+	rm -rf build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -75,7 +75,7 @@ def load_settings(
     known = {setting.variable: setting for setting in list_settings(tree)}
     for variable, text in (environment or {}).items():
         if variable in known:
-            _put(merged, known[variable].path, _parse_text(text, known[variable]))
+            _put(merged, known[variable].path, parse_text(text, known[variable]))
             _convert(merged, tree, f"environment variable {variable}")
     for key, value in (flags or {}).items():
         _put(merged, tuple(key.split(".")), value)
@@ -103,14 +103,19 @@ def _read_file(file: Path) -> dict[str, Any]:
     return content
 
 
-def _parse_text(text: str, setting: Setting) -> Any:
-    """Read the text of an environment variable as YAML does, except where the setting is text itself."""
-    if setting.type is str:
+def parse_text(text: str, setting: Setting) -> Any:
+    """Read the text of a variable or a flag: text as it is, lists with commas or as YAML, the rest as YAML.
+
+    Raises ConfigurationError.
+    """
+    if setting.type is str or get_origin(setting.type) is Literal:
         return text
+    if get_origin(setting.type) is tuple and not text.lstrip().startswith("["):
+        text = f"[{text}]"
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{setting.variable} is {text!r}, which does not parse ({error})") from error
+        raise ConfigurationError(f"{setting.key} is {text!r}, which does not parse ({error})") from error
 
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
