@@ -149,6 +149,10 @@ class PodRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="Pod"):
     created_at: int = 0
     terminating: Annotated[bool, Meta(description="A deletionTimestamp is set; closes nothing by itself.")] = False
     ended_at: Annotated[int | None, Meta(description="When its last container finished or it was deleted.")] = None
+    static_uid: Annotated[
+        str | None,
+        Meta(description="What the kubelet calls a static pod (its config hash), where that is not the UID."),
+    ] = None
     owner: Owner | None = None
     labels: dict[str, str] = {}
     overrides: Annotated[dict[str, str], Meta(description="The configured naming annotations, and no others.")] = {}
@@ -191,6 +195,8 @@ class Endpoint(Record, frozen=True, kw_only=True, gc=False):
     target_namespace: str | None = None
     target_name: str | None = None
     target_uid: str | None = None
+    from_at: Annotated[int, Meta(description="When it was first listed; 0: with the slice.")] = 0
+    to_at: Annotated[int | None, Meta(description="When it was no longer listed; kept for a while after.")] = None
 
 
 class EndpointSliceRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="EndpointSlice"):
@@ -340,7 +346,9 @@ class UnresolvedRecord(Record, frozen=True, kw_only=True, tag_field="schema", ta
     cluster: str
     node: str
     reason: str
-    side: Literal["client", "server"]
+    side: Annotated[
+        Literal["client", "server", "event"], Meta(description="Which end; event: neither, the whole is no call.")
+    ]
     address: str
     observed_at: int
     dns_question_name: str | None = None

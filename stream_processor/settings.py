@@ -34,6 +34,60 @@ class AttributionSettings(SettingsGroup, frozen=True, kw_only=True):
     pod_cidrs: Annotated[
         tuple[str, ...], Meta(description="Address ranges of pods, where Node objects do not tell them.")
     ] = ()
+    control_plane_prefix: Annotated[
+        int,
+        Meta(
+            description="Prefix length around the API server's IPv4 endpoints that counts as the API server (GKE: 28).",
+            ge=8,
+            le=32,
+        ),
+    ] = 32
+    patience_seconds: Annotated[
+        float, Meta(description="How long an event waits for a watermark that stays away, on the worker's clock.", gt=0)
+    ] = 120.0
+    held_observations: Annotated[
+        int, Meta(description="Most observations that wait at once; beyond it the oldest are given up.", ge=1)
+    ] = 200_000
+    tombstone_seconds: Annotated[
+        float,
+        Meta(description="How long what has ended is remembered; at least the late window and Kafka's lag.", ge=0),
+    ] = 900.0
+
+
+class LeaseSettings(SettingsGroup, frozen=True, kw_only=True):
+    """Which of several watchers is the active one (coordination.k8s.io/v1)."""
+
+    name: Annotated[str, Meta(description="Name of the Lease; empty: this watcher is the only one and needs none.")] = (
+        ""
+    )
+    namespace: Annotated[str, Meta(description="Its namespace; empty: the one that this pod runs in.")] = ""
+    identity: Annotated[str, Meta(description="Who we are in it; empty: host name and a random part.")] = ""
+    seconds: Annotated[
+        float, Meta(description="A standby takes over when the Lease was not renewed for this long.", gt=0)
+    ] = 10.0
+
+
+class WatchSettings(SettingsGroup, frozen=True, kw_only=True):
+    """How lists and watches are paced."""
+
+    page_size: Annotated[int, Meta(description="Objects in a page of a list.", ge=1)] = 500
+    watch_seconds: Annotated[
+        float, Meta(description="A watch is renewed after this long, and up to a quarter more.", ge=1)
+    ] = 240.0
+    silence_seconds: Annotated[
+        float, Meta(description="A watch that says nothing for this long is broken; bookmarks come each minute.", gt=0)
+    ] = 90.0
+    sync_seconds: Annotated[
+        float, Meta(description="A watch-list that says nothing for this long before its end is not served.", gt=0)
+    ] = 30.0
+    retry_seconds: Annotated[float, Meta(description="Longest pause after failures that repeat.", gt=0)] = 30.0
+    denied_retry_seconds: Annotated[float, Meta(description="Pause after a 403 or a 404.", gt=0)] = 30.0
+    safety_seconds: Annotated[
+        float, Meta(description="The watermark stays this far behind the clock: events still on the wire.", ge=0)
+    ] = 0.5
+    connect_seconds: Annotated[
+        float, Meta(description="How long a connection may take, and how long the start waits for the API.", gt=0)
+    ] = 10.0
 
 
 class WatcherSettings(SettingsGroup, frozen=True, kw_only=True):
@@ -47,6 +101,9 @@ class WatcherSettings(SettingsGroup, frozen=True, kw_only=True):
     ] = ""
     events_file: Annotated[str, Meta(description="Watch events, one JSON a line, applied after the objects file.")] = ""
     heartbeat_seconds: Annotated[float, Meta(description="Between two watermarks.", gt=0)] = 1.0
+    listen: Annotated[str, Meta(description="HOST:PORT of /metrics, /healthz and /readyz; empty: none.")] = ""
+    lease: LeaseSettings = LeaseSettings()
+    watch: WatchSettings = WatchSettings()
 
 
 class ProcessorSettings(SettingsGroup, frozen=True, kw_only=True):
