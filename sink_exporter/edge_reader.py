@@ -1,0 +1,127 @@
+"""The compacted call-graph topic, read to its end and then followed, without a consumer group. Shell: confluent-kafka.
+
+"To its end" means the end of every partition as it was when the reading began.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from callgraph.broker import Broker
+from callgraph.clients import consumer_config
+from callgraph.errors import TopicError, UnreachableError
+from callgraph.settings import KafkaSettings, TopicSettings
+from callgraph.topics import find_topic, full_name
+from sink_exporter.edge_table import EdgeTable
+
+_BATCH = 1_000
+_SLICE_SECONDS = 0.2
+"""A poll keeps signals waiting for so long."""
+
+
+class EdgeReader:
+    """Reads the topic into a table. Raises UnreachableError or TopicError when it cannot."""
+
+    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, *, client_id: str = "whocalls-exporter") -> None:
+        from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition  # noqa: PLC0415  (28 MB that other commands do not need)
+
+        self.table = EdgeTable()
+        self.topic = full_name("call-graph", topics)
+        self._kafka = kafka
+        self._complaint = ""
+        count = Broker(kafka, client_id=client_id).require_topics([find_topic("call-graph")], topics)["call-graph"]
+        self._consumer = Consumer(consumer_config(kafka, client_id=client_id) | {"error_cb": self._hear})
+        self._partitions = [TopicPartition(self.topic, number, OFFSET_BEGINNING) for number in range(count)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._consumer.close()
+
+    def read_to_end(self) -> EdgeTable:
+        """Read everything that the topic holds now. Raises UnreachableError when it stops coming."""
+        waiting = self._unread_ends()
+        self._consumer.assign(self._partitions)
+        deadline = time.monotonic() + self._kafka.connect_seconds
+        while waiting:
+            messages = self._poll()
+            for message in messages:
+                number, reached = message.partition(), _reached(message)
+                if reached >= waiting.get(number, reached + 1):
+                    del waiting[number]
+            if messages:
+                deadline = time.monotonic() + self._kafka.connect_seconds
+            elif time.monotonic() >= deadline:
+                raise UnreachableError(self._stalled())
+        return self.table
+
+    def follow(self) -> None:
+        """Take what arrives within a moment."""
+        if not self._kafka.embedded:
+            self._poll()
+            return
+        # The embedded broker answers an empty fetch at once: without a pause the client would ask without end.
+        self._consumer.resume(self._partitions)
+        self._poll()
+        self._consumer.pause(self._partitions)
+        time.sleep(_SLICE_SECONDS)
+
+    def _unread_ends(self) -> dict[int, int]:
+        """Return the end offset of each partition that holds anything."""
+        ends: dict[int, int] = {}
+        for partition in self._partitions:
+            first, end = self._ask_watermarks(partition)
+            if end > first:
+                ends[partition.partition] = end
+        return ends
+
+    def _ask_watermarks(self, partition: Any) -> tuple[int, int]:
+        from confluent_kafka import KafkaException  # noqa: PLC0415
+
+        try:
+            first, end = self._consumer.get_watermark_offsets(partition, timeout=self._kafka.connect_seconds)
+        except KafkaException as error:
+            raise self._failure(error.args[0]) from error
+        return first, end
+
+    def _poll(self) -> list[Any]:
+        messages: list[Any] = self._consumer.consume(_BATCH, _SLICE_SECONDS)
+        for message in messages:
+            if message.error() is None:
+                self.table.apply(message.key(), message.value())
+            elif not _is_end(message):
+                raise self._failure(message.error())
+        return messages
+
+    def _hear(self, error: Any) -> None:
+        self._complaint = error.str()
+
+    def _failure(self, error: Any) -> TopicError | UnreachableError:
+        from confluent_kafka import KafkaError  # noqa: PLC0415
+
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return TopicError(f"may not read the topic {self.topic!r}: {error.str()} (grant READ and DESCRIBE on it)")
+        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001  (its name)
+            return TopicError(f"the topic {self.topic!r} is gone: {error.str()} (was it deleted?)")
+        return UnreachableError(f"cannot read the topic {self.topic!r} at {self._kafka.bootstrap_servers!r}: {error}")
+
+    def _stalled(self) -> str:
+        why = f": {self._complaint}" if self._complaint else ""
+        return (
+            f"Kafka at {self._kafka.bootstrap_servers!r} stopped sending the topic {self.topic!r} "
+            f"for {self._kafka.connect_seconds:g} s{why} (is every partition's leader up?)"
+        )
+
+
+def _is_end(message: Any) -> bool:
+    from confluent_kafka import KafkaError  # noqa: PLC0415
+
+    return bool(message.error().code() == KafkaError._PARTITION_EOF)  # noqa: SLF001  (its public name has none)
+
+
+def _reached(message: Any) -> int:
+    """Return the offset that comes after what this message says."""
+    return int(message.offset()) + (message.error() is None)

@@ -1,0 +1,175 @@
+"""Edges to the call graph. Pure.
+
+In: edges in any order, repeated or not. Out: one arrow for each client and server, with the ports, the evidence and the
+times of all its edges; calls that leave the cluster apart from the others. Equal sets of edges give equal graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from callgraph.records import Edge, Evidence, Transport, Workload
+
+T = TypeVar("T", bound=str)
+
+EXTERNAL = "External"
+"""The kind of a workload outside the cluster; its name is a DNS name or an address, its namespace is empty."""
+
+
+class EdgeKey(NamedTuple):
+    """What makes an edge itself and no other."""
+
+    client: Workload
+    server: Workload
+    server_port: int | None
+    network_transport: Transport | None
+
+
+class Arrow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All edges of one client and one server.
+
+    `ports` are `7070/TCP`, in the order of their numbers; none means that only DNS answers speak for the arrow.
+    `first_seen` and `last_seen` are nanoseconds, None where the source of the graph does not say.
+    """
+
+    client: Workload
+    server: Workload
+    ports: tuple[str, ...] = ()
+    via: tuple[Evidence, ...] = ()
+    dns_names: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    first_seen: int | None = None
+    last_seen: int | None = None
+    observations: int = 0
+    exemplars: tuple[str, ...] = ()
+
+
+class CallGraph(Struct, frozen=True, kw_only=True):
+    """Who calls whom: arrows within the cluster, and those that leave it; each sorted by client, then server."""
+
+    calls: tuple[Arrow, ...] = ()
+    external: tuple[Arrow, ...] = ()
+
+    @property
+    def arrows(self) -> tuple[Arrow, ...]:
+        """All arrows, those within the cluster first."""
+        return self.calls + self.external
+
+
+def edge_key(edge: Edge) -> EdgeKey:
+    """Return the identity of an edge."""
+    return EdgeKey(edge.client, edge.server, edge.server_port, edge.network_transport)
+
+
+def build_graph(edges: Iterable[Edge]) -> CallGraph:
+    """Merge edges into arrows. Of several records of one edge the one that has seen most is taken."""
+    latest: dict[EdgeKey, Edge] = {}
+    for edge in edges:
+        key = edge_key(edge)
+        known = latest.get(key)
+        latest[key] = edge if known is None else max(known, edge, key=_progress)
+    pairs: dict[tuple[Workload, Workload], list[Edge]] = {}
+    for edge in latest.values():
+        pairs.setdefault((edge.client, edge.server), []).append(edge)
+    return _sort_arrows(_merge_edges(pair) for pair in pairs.values())
+
+
+def assemble_graph(arrows: Iterable[Arrow]) -> CallGraph:
+    """Build a graph from arrows, as files hold them; those of the same client and server become one."""
+    pairs: dict[tuple[Workload, Workload], list[Arrow]] = {}
+    for arrow in dict.fromkeys(arrows):
+        pairs.setdefault((arrow.client, arrow.server), []).append(arrow)
+    return _sort_arrows(_merge_arrows(pair) for pair in pairs.values())
+
+
+def list_clusters(graph: CallGraph) -> tuple[str, ...]:
+    """Return the clusters that the graph knows of, sorted."""
+    ends = chain.from_iterable((arrow.client, arrow.server) for arrow in graph.arrows)
+    return tuple(sorted({end.cluster for end in ends}))
+
+
+def format_port(port: int | None, transport: Transport | None) -> str | None:
+    """Write a port as Kubernetes people do, `7070/TCP`; None where it is not known."""
+    if port is None:
+        return None
+    return f"{port}/{transport.upper()}" if transport else str(port)
+
+
+def is_external(workload: Workload) -> bool:
+    """Tell whether the workload is outside the cluster."""
+    return workload.kind == EXTERNAL
+
+
+def _progress(edge: Edge) -> tuple[int, int, bytes]:
+    """Order the records of one edge by how much they have seen; the bytes decide only what nothing else does."""
+    return edge.last_seen, edge.observations, msgspec.json.encode(edge, order="deterministic")
+
+
+def _merge_edges(edges: list[Edge]) -> Arrow:
+    first = edges[0]
+    ports = {format_port(edge.server_port, edge.network_transport) for edge in edges}
+    return Arrow(
+        client=first.client,
+        server=first.server,
+        ports=_sort_ports(port for port in ports if port),
+        via=_union(edge.evidence for edge in edges),
+        dns_names=_union(edge.dns_names for edge in edges),
+        services=_union(edge.services for edge in edges),
+        nodes=_union(edge.nodes for edge in edges),
+        first_seen=min(edge.first_seen for edge in edges),
+        last_seen=max(edge.last_seen for edge in edges),
+        observations=sum(edge.observations for edge in edges),
+        exemplars=_union(edge.exemplars for edge in edges),
+    )
+
+
+def _merge_arrows(arrows: list[Arrow]) -> Arrow:
+    first = arrows[0]
+    return Arrow(
+        client=first.client,
+        server=first.server,
+        ports=_sort_ports(chain.from_iterable(arrow.ports for arrow in arrows)),
+        via=_union(arrow.via for arrow in arrows),
+        dns_names=_union(arrow.dns_names for arrow in arrows),
+        services=_union(arrow.services for arrow in arrows),
+        nodes=_union(arrow.nodes for arrow in arrows),
+        first_seen=min((arrow.first_seen for arrow in arrows if arrow.first_seen is not None), default=None),
+        last_seen=max((arrow.last_seen for arrow in arrows if arrow.last_seen is not None), default=None),
+        observations=sum(arrow.observations for arrow in arrows),
+        exemplars=_union(arrow.exemplars for arrow in arrows),
+    )
+
+
+def _union(parts: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    return tuple(sorted(set(chain.from_iterable(parts))))
+
+
+def _sort_ports(ports: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(ports), key=_port_order))
+
+
+def _port_order(port: str) -> tuple[int, str]:
+    number, _, transport = port.partition("/")
+    return int(number) if number.isdecimal() else 0, transport
+
+
+def _sort_arrows(arrows: Iterable[Arrow]) -> CallGraph:
+    ordered = sorted(arrows, key=_arrow_order)
+    return CallGraph(
+        calls=tuple(arrow for arrow in ordered if not is_external(arrow.server)),
+        external=tuple(arrow for arrow in ordered if is_external(arrow.server)),
+    )
+
+
+def _arrow_order(arrow: Arrow) -> tuple[str, ...]:
+    client, server = arrow.client, arrow.server
+    return (
+        *(client.cluster, client.namespace, client.name, client.kind),
+        *(server.name, server.namespace, server.kind, server.cluster),
+    )

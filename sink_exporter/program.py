@@ -1,0 +1,132 @@
+"""The exporter as a process, and the graph for commands that read it once. Shell: signals, the clock, stdin.
+
+The topic is read to its end before anything is written; then it is followed, and what changed is written at most once
+in each interval.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from callgraph.errors import InputError
+from callgraph.settings import KafkaSettings, TopicSettings
+from callgraph.telemetry import Logger
+from sink_exporter.edge_reader import EdgeReader
+from sink_exporter.edge_table import EdgeTable
+from sink_exporter.files import ExportResult, replace_files
+from sink_exporter.graph import CallGraph, build_graph
+from sink_exporter.graph_files import merge_graphs, parse_graph
+from sink_exporter.layout import check_formats, lay_out
+from sink_exporter.settings import ExporterSettings
+from sink_exporter.status_page import Status, serve_status
+
+
+def run_exporter(
+    *,
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    exporter: ExporterSettings,
+    log: Logger,
+    once: bool = False,
+    stop: threading.Event | None = None,
+) -> None:
+    """Write the call graph until SIGTERM, or once. Raises WhocallsError.
+
+    `stop` ends it from another thread; without it, SIGTERM and SIGINT do.
+    """
+    check_formats(exporter.formats)
+    status = Status()
+    with (
+        _stopped_by_signals(stop) as stopped,
+        serve_status(exporter.listen, status),
+        EdgeReader(kafka, topics) as reader,
+    ):
+        status.table = reader.table
+        log.info("call_graph_read", topic=reader.topic, **_count(reader.read_to_end()))
+        _export(reader.table, exporter, log, status)
+        if not once:
+            _follow(reader, exporter, log, status, stopped)
+
+
+def load_graph(kafka: KafkaSettings, topics: TopicSettings) -> CallGraph:
+    """Read the call graph from Kafka as it is now. Raises UnreachableError or TopicError."""
+    return build_graph(read_table(kafka, topics).edges())
+
+
+def read_table(kafka: KafkaSettings, topics: TopicSettings) -> EdgeTable:
+    """Read the topic to its end: the edges, how many records there were, and what was skipped and why."""
+    with EdgeReader(kafka, topics, client_id="whocalls-reader") as reader:
+        return reader.read_to_end()
+
+
+def load_graph_from_file(path: str) -> CallGraph:
+    """Read a graph from a file, a folder of an export, or stdin (`-`). Raises InputError."""
+    if path == "-":
+        return parse_graph(sys.stdin.buffer.read(), "stdin")
+    try:
+        if Path(path).is_dir():
+            files = sorted((Path(path)).rglob("*.yaml"))
+            return merge_graphs(parse_graph(file.read_bytes(), repr(str(file))) for file in files)
+        return parse_graph(Path(path).read_bytes(), repr(path))
+    except OSError as error:
+        raise InputError(f"cannot read the graph from {path!r}: {error.strerror}") from error
+
+
+def _follow(
+    reader: EdgeReader, exporter: ExporterSettings, log: Logger, status: Status, stopped: threading.Event
+) -> None:
+    due = time.monotonic() + exporter.interval_seconds
+    exported = reader.table.revision
+    while not stopped.is_set():
+        reader.follow()
+        status.beat()
+        if reader.table.revision != exported and time.monotonic() >= due:
+            exported = reader.table.revision
+            _export(reader.table, exporter, log, status)
+            due = time.monotonic() + exporter.interval_seconds
+    if reader.table.revision != exported:
+        _export(reader.table, exporter, log, status)
+
+
+def _export(table: EdgeTable, exporter: ExporterSettings, log: Logger, status: Status) -> None:
+    started = time.monotonic()
+    files = lay_out(build_graph(table.edges()), exporter.formats, external=exporter.include_external)
+    result = replace_files(Path(exporter.out), files)
+    status.files_written += len(result.written)
+    status.exported = True
+    for name in result.edited:
+        log.warning("edited_file_replaced", file=name, kept=f"{exporter.out}/.whocalls/edited/{name}")
+    if result.changed:
+        log.info("graph_exported", out=exporter.out, **_summarize(result, table), seconds=time.monotonic() - started)
+
+
+def _summarize(result: ExportResult, table: EdgeTable) -> dict[str, Any]:
+    return {"edges": len(table), "written": len(result.written), "removed": len(result.removed)}
+
+
+def _count(table: EdgeTable) -> dict[str, Any]:
+    return {"records": table.records, "edges": len(table), "skipped": dict(table.skipped)}
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event | None) -> Iterator[threading.Event]:
+    """Yield the event that ends the loop; set by SIGTERM and SIGINT where nobody else does it."""
+    if stop is not None:
+        yield stop
+        return
+    stopped = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,48 @@
+"""The call graph as JSON, with the evidence of every arrow. Pure.
+
+One document; each arrow on a line of its own. Times are RFC 3339 in UTC with nanoseconds, because a number of that size
+does not survive JavaScript and jq.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from sink_exporter.graph import Arrow, CallGraph
+from sink_exporter.render_yaml import API_VERSION, KIND
+from sink_exporter.timestamps import format_time
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def render_json(graph: CallGraph, *, external: bool = True) -> str:
+    """Render the graph as one JSON document."""
+    outside = graph.external if external else ()
+    return (
+        f'{{"apiVersion":"{API_VERSION}","kind":"{KIND}",\n'
+        f'"calls":[{_lines(graph.calls)}],\n"external":[{_lines(outside)}]}}\n'
+    )
+
+
+def render_json_lines(graph: CallGraph, *, external: bool = True) -> str:
+    """Render the graph as JSON Lines, one arrow on each."""
+    return "".join(f"{encode_arrow(arrow)}\n" for arrow in (graph.arrows if external else graph.calls))
+
+
+def encode_arrow(arrow: Arrow) -> str:
+    """Encode one arrow on one line."""
+    fields: dict[str, Any] = {
+        name: value for name, value in msgspec.structs.asdict(arrow).items() if value not in ((), None)
+    }
+    for name in ("first_seen", "last_seen"):
+        if name in fields:
+            fields[name] = format_time(fields[name])
+    return _ENCODER.encode(fields).decode()
+
+
+def _lines(arrows: Iterable[Arrow]) -> str:
+    lines = ",\n".join(encode_arrow(arrow) for arrow in arrows)
+    return f"\n{lines}\n" if lines else ""

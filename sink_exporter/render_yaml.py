@@ -1,0 +1,76 @@
+"""The call graph as canonical YAML, one document for each namespace. Pure.
+
+What a repository tracks: sorted, block style, nothing that changes without a change of who calls whom (no counts, no
+times, no nodes). `namespace` and `cluster` of a server are left out where they are the client's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import NamedTuple
+
+from callgraph.records import Workload
+from sink_exporter.graph import Arrow, CallGraph, is_external
+from sink_exporter.yaml_scalars import flow_list, quote_scalar
+
+API_VERSION = "whocalls.dev/v1"
+KIND = "CallGraph"
+
+
+class Home(NamedTuple):
+    """Where a document's clients live."""
+
+    cluster: str
+    namespace: str
+
+
+def render_yaml(graph: CallGraph, *, external: bool = True) -> str:
+    """Render the whole graph as one stream of documents; an empty graph as the empty text."""
+    return "---\n".join(render_namespaces(graph, external=external).values())
+
+
+def render_namespaces(graph: CallGraph, *, external: bool = True) -> dict[Home, str]:
+    """Render one document for each cluster and namespace that has a client, in the order of both."""
+    clients: dict[Home, dict[Workload, _Service]] = {}
+    for arrow in graph.arrows if external else graph.calls:
+        home = Home(arrow.client.cluster, arrow.client.namespace)
+        service = clients.setdefault(home, {}).setdefault(arrow.client, _Service([], []))
+        (service.external if is_external(arrow.server) else service.calls).append(arrow)
+    return {home: "".join(_document(home, services)) for home, services in sorted(clients.items())}
+
+
+class _Service(NamedTuple):
+    calls: list[Arrow]
+    external: list[Arrow]
+
+
+def _document(home: Home, services: dict[Workload, _Service]) -> Iterator[str]:
+    yield f"apiVersion: {API_VERSION}\nkind: {KIND}\nmetadata:\n"
+    yield f"  cluster: {quote_scalar(home.cluster)}\n  namespace: {quote_scalar(home.namespace)}\n"
+    yield "services:\n"
+    for client in sorted(services, key=attrgetter("name", "kind")):
+        yield f"  - name: {quote_scalar(client.name)}\n    kind: {quote_scalar(client.kind)}\n"
+        yield from _section("calls", home, services[client].calls)
+        yield from _section("external", home, services[client].external)
+
+
+def _section(title: str, home: Home, arrows: list[Arrow]) -> Iterator[str]:
+    if arrows:
+        yield f"    {title}:\n"
+    for arrow in arrows:
+        yield from _server(home, arrow)
+
+
+def _server(home: Home, arrow: Arrow) -> Iterator[str]:
+    server = arrow.server
+    yield f"      - name: {quote_scalar(server.name)}\n"
+    if server.cluster != home.cluster:
+        yield f"        cluster: {quote_scalar(server.cluster)}\n"
+    if not is_external(server):
+        if server.namespace != home.namespace:
+            yield f"        namespace: {quote_scalar(server.namespace)}\n"
+        yield f"        kind: {quote_scalar(server.kind)}\n"
+    yield f"        via: {flow_list(arrow.via)}\n"
+    if arrow.ports:
+        yield f"        ports: {flow_list(arrow.ports)}\n"
