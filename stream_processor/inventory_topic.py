@@ -1,0 +1,149 @@
+"""The inventory topic as the watcher writes it, and reads it back when it starts. Shell: confluent-kafka.
+
+In: projected objects, then the watermark that stands for them. Out: one partition on which order is the proof.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from callgraph.clients import consumer_config, producer_config
+from callgraph.codec import decode, encode, encode_key, schema_header, schema_of
+from callgraph.errors import DecodeError, TopicError, UnreachableError
+from callgraph.records import InventoryRecord, KubeObject, Record, WatermarkRecord
+from callgraph.settings import KafkaSettings, TopicSettings
+from callgraph.topics import full_name
+
+_CLIENT_ID = "whocalls-watcher"
+_FLUSH_SECONDS = 60.0
+_STANDSTILL_SECONDS = 60.0
+_HEADERS = schema_header(InventoryRecord)
+
+
+def inventory_key(record: KubeObject | WatermarkRecord) -> bytes:
+    """Return the key of an object: cluster, kind and UID; a cluster has one watermark."""
+    uid = None if isinstance(record, WatermarkRecord) else record.uid
+    return encode_key(record.cluster, kind_of(record), uid)
+
+
+def kind_of(record: Record) -> str:
+    """Return the Kubernetes kind of a projected object."""
+    return schema_of(record)
+
+
+class InventoryWriter:
+    """Writes to the one partition; everything before a watermark is acknowledged before the watermark is sent."""
+
+    def __init__(self, kafka: KafkaSettings, topics: TopicSettings) -> None:
+        from confluent_kafka import Producer  # noqa: PLC0415  (not where only files are read)
+
+        self._topic = full_name("inventory", topics)
+        self._codec = topics.codec
+        self._failure = ""
+        self._producer = Producer(producer_config(kafka, client_id=_CLIENT_ID))
+
+    def put(self, record: KubeObject) -> None:
+        """Send an object, without waiting."""
+        self._produce(inventory_key(record), encode(InventoryRecord(object=record), self._codec))
+
+    def forget(self, record: KubeObject) -> None:
+        """Send a tombstone for an object that nobody asks for any more."""
+        self._produce(inventory_key(record), None)
+
+    def put_watermark(self, watermark: WatermarkRecord) -> None:
+        """Wait for all acknowledgements, then send the watermark and wait for its own. Raises UnreachableError."""
+        self._settle()
+        self._produce(inventory_key(watermark), encode(InventoryRecord(object=watermark), self._codec))
+        self._settle()
+
+    def _produce(self, key: bytes, value: bytes | None) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic, key=key, value=value, partition=0, headers=_HEADERS, on_delivery=self._note
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                self._producer.poll(0)
+                return
+
+    def _settle(self) -> None:
+        waiting = self._producer.flush(_FLUSH_SECONDS)
+        if waiting or self._failure:
+            raise UnreachableError(
+                f"cannot write to the topic {self._topic!r}: "
+                f"{self._failure or f'{waiting} records were not acknowledged within {_FLUSH_SECONDS:g} s'} "
+                "(check kafka.bootstrap_servers and the right to write)"
+            )
+
+    def _note(self, error: Any, _message: Any) -> None:
+        if error is not None:
+            self._failure = error.str()
+
+
+def read_inventory(kafka: KafkaSettings, topics: TopicSettings, *, cluster: str) -> list[KubeObject]:
+    """Read one cluster's objects back from the topic, each as it was written last. Raises TopicError.
+
+    A record that does not decode is left out: the relist that follows publishes the object anew.
+    """
+    found: dict[bytes, KubeObject] = {}
+    for key, value in _read_to_end(kafka, topics):
+        try:
+            record = decode(value, InventoryRecord).object if value else None
+        except DecodeError:
+            record = None
+        if record is None:
+            found.pop(key, None)
+        elif record.cluster == cluster and not isinstance(record, WatermarkRecord):
+            found[key] = record
+    return list(found.values())
+
+
+def _read_to_end(kafka: KafkaSettings, topics: TopicSettings) -> Iterator[tuple[bytes, bytes | None]]:
+    from confluent_kafka import Consumer, KafkaException, TopicPartition  # noqa: PLC0415  (not where files are read)
+
+    topic = full_name("inventory", topics)
+    consumer = Consumer(consumer_config(kafka, client_id=_CLIENT_ID))
+    try:
+        low, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=kafka.connect_seconds)
+        consumer.assign([TopicPartition(topic, 0, low)])
+        if end > low:
+            yield from _messages(consumer, TopicPartition(topic, 0), end)
+    except KafkaException as error:
+        raise TopicError(f"cannot read the topic {topic!r} back: {error.args[0].str()} (may we read it?)") from error
+    finally:
+        consumer.close()
+
+
+def _messages(consumer: Any, partition: Any, end: int) -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield keys and values up to an offset; compaction may leave the last offsets without a record."""
+    from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415  (as above)
+
+    deadline = time.monotonic() + _STANDSTILL_SECONDS
+    while True:
+        messages = consumer.consume(1000, timeout=0.5)
+        for message in messages:
+            error = message.error()
+            if error is None and message.offset() < end:
+                yield message.key() or b"", message.value()
+            elif error is not None and error.code() != KafkaError._PARTITION_EOF and not error.retriable():  # noqa: SLF001  (its public name)
+                raise KafkaException(error)
+        if messages:
+            deadline = time.monotonic() + _STANDSTILL_SECONDS
+        if consumer.position([partition])[0].offset >= end:
+            return
+        if time.monotonic() > deadline:
+            raise TopicError(f"reading {partition.topic!r} back stood still for {_STANDSTILL_SECONDS:g} s")
+
+
+def write_all(writer: InventoryWriter, objects: Iterable[KubeObject], watermark: WatermarkRecord) -> int:
+    """Send objects, then the watermark; return how many objects."""
+    count = 0
+    for record in objects:
+        writer.put(record)
+        count += 1
+    writer.put_watermark(watermark)
+    return count
