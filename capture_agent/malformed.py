@@ -65,5 +65,12 @@ class MalformedDnsError(MalformedError):
         super().__init__(reason)
 
 
+class MalformedSocketError(MalformedError):
+    """A line that is no row of a socket table."""
+
+    def __init__(self, reason: Literal["socket_row"]) -> None:
+        super().__init__(reason)
+
+
 PACKET_REASONS: frozenset[str] = frozenset(get_args(PacketReason))
 DNS_REASONS: frozenset[str] = frozenset(get_args(DnsReason))
