@@ -109,6 +109,7 @@ def _silent_logger() -> Any:
     import logging  # noqa: PLC0415
 
     logger = logging.getLogger("whocalls.librdkafka")
-    logger.addHandler(logging.NullHandler())
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
     logger.propagate = False
     return logger

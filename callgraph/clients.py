@@ -62,8 +62,11 @@ def read_secret(text: str, file: str, *, what: str) -> str:
         return text
     try:
         return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read {what} from {file!r}: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {what} from {file!r}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        # The cause would quote a byte of the secret.
+        raise ConfigurationError(f"cannot read {what} from {file!r}: it is not UTF-8 text") from None
 
 
 def _tls_config(kafka: KafkaSettings) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _read_file(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"cannot read the configuration file {str(file)!r}: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"the configuration file {str(file)!r} is not YAML: {error}") from error
+        raise ConfigurationError(f"the configuration file {str(file)!r} is not YAML: {_say(error)}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -115,7 +115,15 @@ def parse_text(text: str, setting: Setting) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{setting.key} is {text!r}, which does not parse ({error})") from error
+        raise ConfigurationError(f"{setting.key} is {text!r}, which does not parse ({_say(error)})") from error
+
+
+def _say(error: yaml.YAMLError) -> str:
+    """Put PyYAML's error in one line, without its drawing of the place."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
+    return " ".join(str(error).split())
 
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
