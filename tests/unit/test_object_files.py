@@ -10,35 +10,7 @@ from callgraph.errors import InputError
 from callgraph.records import PodRecord
 from stream_processor.object_files import ObjectFiles, read_objects
 from stream_processor.settings import AttributionSettings
-
-SECOND = 1_000_000_000
-BORN = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
-
-
-def pod(name: str, address: str = "10.0.0.5", **metadata: object) -> dict[str, object]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": "shop",
-            "uid": f"uid-{name}",
-            "creationTimestamp": "2026-01-01T00:00:00Z",
-            **metadata,
-        },
-        "spec": {
-            "nodeName": "node-1",
-            "containers": [{"name": "c", "env": [{"name": "PASSWORD", "value": "hunter2"}]}],
-        },
-        "status": {
-            "phase": "Running",
-            "hostIP": "192.168.1.10",
-            "podIP": address,
-            "podIPs": [{"ip": address}],
-            "startTime": "2026-01-01T00:00:01Z",
-            "containerStatuses": [{"name": "c", "state": {"running": {"startedAt": "2026-01-01T00:00:02Z"}}}],
-        },
-    }
+from tests.kube_objects import BORN, SECOND, a_pod
 
 
 def write(path: Path, text: str | bytes) -> str:
@@ -54,7 +26,7 @@ def pods(files: ObjectFiles) -> dict[str, PodRecord]:
     return {each.name: each for each in files.objects if isinstance(each, PodRecord)}
 
 
-A, B = pod("a"), pod("b", "10.0.0.6")
+A, B = a_pod("a"), a_pod("b", "10.0.0.6")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +57,7 @@ def test_items_of_a_typed_list_need_no_kind(tmp_path: Path):
 def test_one_bad_object_is_counted_and_its_neighbours_are_kept(tmp_path: Path):
     bad = {"kind": "Pod", "metadata": {"name": "bad", "uid": 7}}
     other = {"kind": "ConfigMap", "metadata": {"name": "x", "uid": "y"}}
-    files = read(write(tmp_path / "o.json", json.dumps([bad, A, other, pod("no-uid", uid="")])))
+    files = read(write(tmp_path / "o.json", json.dumps([bad, A, other, a_pod("no-uid", uid="")])))
     assert sorted(pods(files)) == ["a"]
     assert files.skipped == {"malformed": 1, "kind_not_used": 1, "without_uid": 1}
     assert "'bad'" in files.examples[0]
@@ -121,7 +93,7 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path):
 
 
 def test_events_follow_the_objects_and_the_last_word_counts(tmp_path: Path):
-    later = pod("c", "10.0.0.5")
+    later = a_pod("c", "10.0.0.5")
     events = [
         {"type": "DELETED", "object": A, "observed_at": "2026-01-01T00:10:00Z"},
         {"type": "BOOKMARK", "object": {"kind": "Pod", "metadata": {"resourceVersion": "9"}}},
@@ -135,7 +107,7 @@ def test_events_follow_the_objects_and_the_last_word_counts(tmp_path: Path):
 
 
 def test_an_event_without_its_own_time_counts_from_the_latest_time_that_it_names(tmp_path: Path):
-    gone = pod("a", deletionTimestamp="2026-01-01T00:10:30Z")
+    gone = a_pod("a", deletionTimestamp="2026-01-01T00:10:30Z")
     gone["status"] |= {
         "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:10:01Z"}]
     }
