@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from callgraph.clients import librdkafka_config
-from callgraph.errors import TopicError, UnreachableError
+from callgraph.errors import ConfigurationError, TopicError, UnreachableError
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.topics import Topic, full_name, partition_count, topic_config
 
@@ -24,14 +24,19 @@ class Broker:
     """
 
     def __init__(self, kafka: KafkaSettings, *, client_id: str = "whocalls-admin") -> None:
+        """Raises ConfigurationError when the client refuses its settings."""
+        from confluent_kafka import KafkaException  # noqa: PLC0415
         from confluent_kafka.admin import AdminClient  # noqa: PLC0415  (28 MB; the agent asks without it)
 
         self._kafka = kafka
         self._complaints: list[str] = []
-        self._admin = AdminClient(
-            librdkafka_config(kafka, client_id=client_id)
-            | {"error_cb": lambda error: self._complaints.append(error.str()), "logger": _silent_logger()}
-        )
+        config = librdkafka_config(kafka, client_id=client_id)
+        config |= {"error_cb": lambda error: self._complaints.append(error.str()), "logger": _silent_logger()}
+        try:
+            self._admin = AdminClient(config)
+        except KafkaException as error:
+            why = error.args[0].str().removeprefix("Failed to create admin client: ")
+            raise ConfigurationError(f"the Kafka client refuses its settings: {why} (check the block kafka)") from error
 
     def topics(self) -> dict[str, int]:
         """Return the broker's topics with their partition counts, once it answers. Raises UnreachableError."""
