@@ -30,7 +30,7 @@ class EdgeKey(NamedTuple):
     network_transport: Transport | None
 
 
-class Arrow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Arrow(Struct, frozen=True, kw_only=True, gc=False):
     """All edges of one client and one server.
 
     `ports` are `7070/TCP`, in the order of their numbers; none means that only DNS answers speak for the arrow.
@@ -147,11 +147,13 @@ def _merge_arrows(arrows: list[Arrow]) -> Arrow:
 
 
 def _union(parts: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
-    return tuple(sorted(set(chain.from_iterable(parts))))
+    union = set(chain.from_iterable(parts))
+    return tuple(sorted(union)) if len(union) > 1 else tuple(union)
 
 
 def _sort_ports(ports: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(ports), key=_port_order))
+    union = set(ports)
+    return tuple(sorted(union, key=_port_order)) if len(union) > 1 else tuple(union)
 
 
 def _port_order(port: str) -> tuple[int, str]:
@@ -160,16 +162,17 @@ def _port_order(port: str) -> tuple[int, str]:
 
 
 def _sort_arrows(arrows: Iterable[Arrow]) -> CallGraph:
-    ordered = sorted(arrows, key=_arrow_order)
-    return CallGraph(
-        calls=tuple(arrow for arrow in ordered if not is_external(arrow.server)),
-        external=tuple(arrow for arrow in ordered if is_external(arrow.server)),
-    )
+    inside: list[Arrow] = []
+    outside: list[Arrow] = []
+    for arrow in arrows:
+        (outside if is_external(arrow.server) else inside).append(arrow)
+    return CallGraph(calls=_in_order(inside), external=_in_order(outside))
+
+
+def _in_order(arrows: list[Arrow]) -> tuple[Arrow, ...]:
+    return tuple(sorted(arrows, key=_arrow_order))
 
 
 def _arrow_order(arrow: Arrow) -> tuple[str, ...]:
-    client, server = arrow.client, arrow.server
-    return (
-        *(client.cluster, client.namespace, client.name, client.kind),
-        *(server.name, server.namespace, server.kind, server.cluster),
-    )
+    a, b = arrow.client, arrow.server
+    return a.cluster, a.namespace, a.name, a.kind, b.name, b.namespace, b.kind, b.cluster

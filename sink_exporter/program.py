@@ -6,6 +6,7 @@ in each interval.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -49,7 +50,8 @@ def run_exporter(
         EdgeReader(kafka, topics) as reader,
     ):
         status.table = reader.table
-        log.info("call_graph_read", topic=reader.topic, **_count(reader.read_to_end()))
+        with _without_collections():
+            log.info("call_graph_read", topic=reader.topic, **_count(reader.read_to_end()))
         _export(reader.table, exporter, log, status)
         if not once:
             _follow(reader, exporter, log, status, stopped)
@@ -62,7 +64,7 @@ def load_graph(kafka: KafkaSettings, topics: TopicSettings) -> CallGraph:
 
 def read_table(kafka: KafkaSettings, topics: TopicSettings) -> EdgeTable:
     """Read the topic to its end: the edges, how many records there were, and what was skipped and why."""
-    with EdgeReader(kafka, topics, client_id="whocalls-reader") as reader:
+    with EdgeReader(kafka, topics, client_id="whocalls-reader") as reader, _without_collections():
         return reader.read_to_end()
 
 
@@ -97,7 +99,8 @@ def _follow(
 
 def _export(table: EdgeTable, exporter: ExporterSettings, log: Logger, status: Status) -> None:
     started = time.monotonic()
-    files = lay_out(build_graph(table.edges()), exporter.formats, external=exporter.include_external)
+    with _without_collections():
+        files = lay_out(build_graph(table.edges()), exporter.formats, external=exporter.include_external)
     result = replace_files(Path(exporter.out), files)
     status.files_written += len(result.written)
     status.exported = True
@@ -113,6 +116,16 @@ def _summarize(result: ExportResult, table: EdgeTable) -> dict[str, Any]:
 
 def _count(table: EdgeTable) -> dict[str, Any]:
     return {"records": table.records, "edges": len(table), "skipped": dict(table.skipped)}
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep the cycle collector from walking a growing graph that has no cycles: it took half of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager

@@ -59,18 +59,17 @@ def _section(title: str, home: Home, arrows: list[Arrow]) -> Iterator[str]:
     if arrows:
         yield f"    {title}:\n"
     for arrow in arrows:
-        yield from _server(home, arrow)
+        yield _server(home, arrow)
 
 
-def _server(home: Home, arrow: Arrow) -> Iterator[str]:
+def _server(home: Home, arrow: Arrow) -> str:
     server = arrow.server
-    yield f"      - name: {quote_scalar(server.name)}\n"
+    text = f"      - name: {quote_scalar(server.name)}\n"
     if server.cluster != home.cluster:
-        yield f"        cluster: {quote_scalar(server.cluster)}\n"
+        text += f"        cluster: {quote_scalar(server.cluster)}\n"
     if not is_external(server):
         if server.namespace != home.namespace:
-            yield f"        namespace: {quote_scalar(server.namespace)}\n"
-        yield f"        kind: {quote_scalar(server.kind)}\n"
-    yield f"        via: {flow_list(arrow.via)}\n"
-    if arrow.ports:
-        yield f"        ports: {flow_list(arrow.ports)}\n"
+            text += f"        namespace: {quote_scalar(server.namespace)}\n"
+        text += f"        kind: {quote_scalar(server.kind)}\n"
+    text += f"        via: {flow_list(arrow.via)}\n"
+    return f"{text}        ports: {flow_list(arrow.ports)}\n" if arrow.ports else text

@@ -22,6 +22,7 @@ def quote_scalar(text: str) -> str:
     return '"' + "".join(_escape(character) for character in text) + '"'
 
 
+@lru_cache(maxsize=4_096)
 def flow_list(texts: tuple[str, ...]) -> str:
     """Write texts as a list on one line."""
     return f"[{', '.join(quote_scalar(text) for text in texts)}]"

@@ -1,0 +1,70 @@
+"""A part of the graph: which arrows pass what a person asked for. Pure.
+
+Names are patterns in the manner of a shell (`*`, `?`, `[…]`), case counts: `NAME` in any namespace, `NAMESPACE/NAME`
+in one. An arrow passes when every given kind of filter lets it pass, and within a kind any one pattern does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+from msgspec import Struct
+
+from callgraph.records import Workload
+from sink_exporter.graph import Arrow, CallGraph
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """What to keep. `since` is in nanoseconds; an arrow whose source gives no times passes it."""
+
+    namespaces: tuple[str, ...] = ()
+    clients: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    external: bool = True
+    since: int | None = None
+
+
+def filter_graph(graph: CallGraph, wanted: Filter) -> CallGraph:
+    """Keep the arrows that pass; a client without any is gone."""
+    if wanted == Filter():
+        return graph
+    passes = _build_check(wanted)
+    return CallGraph(
+        calls=tuple(arrow for arrow in graph.calls if passes(arrow)),
+        external=tuple(arrow for arrow in graph.external if wanted.external and passes(arrow)),
+    )
+
+
+def matches(workload: Workload, pattern: str) -> bool:
+    """Tell whether a pattern means this workload."""
+    namespace, slash, name = pattern.rpartition("/")
+    return fnmatchcase(workload.name, name) and (not slash or fnmatchcase(workload.namespace, namespace))
+
+
+def _build_check(wanted: Filter) -> Callable[[Arrow], bool]:
+    named = lru_cache(maxsize=None)(_matches_any)
+    housed = lru_cache(maxsize=None)(_lives_in_any)
+
+    def passes(arrow: Arrow) -> bool:
+        client, server = arrow.client, arrow.server
+        return (
+            (not wanted.namespaces or housed(client, wanted.namespaces) or housed(server, wanted.namespaces))
+            and (not wanted.clients or named(client, wanted.clients))
+            and (not wanted.servers or named(server, wanted.servers))
+            and not named(client, wanted.exclude)
+            and not named(server, wanted.exclude)
+            and (wanted.since is None or arrow.last_seen is None or arrow.last_seen >= wanted.since)
+        )
+
+    return passes
+
+
+def _matches_any(workload: Workload, patterns: tuple[str, ...]) -> bool:
+    return any(matches(workload, pattern) for pattern in patterns)
+
+
+def _lives_in_any(workload: Workload, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(workload.namespace, pattern) for pattern in patterns)
