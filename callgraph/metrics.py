@@ -109,6 +109,19 @@ METRICS: tuple[Metric, ...] = (
         labels=("cluster",),
     ),
     Metric(
+        name="whocalls_processor_lag_records",
+        kind="gauge",
+        about="Records of the partition that are not finished, held ones included.",
+        program="processor",
+        labels=("topic", "partition"),
+    ),
+    Metric(
+        name="whocalls_processor_held_observations",
+        kind="gauge",
+        about="Observations that wait for the inventory's watermark or in the late table.",
+        program="processor",
+    ),
+    Metric(
         name="whocalls_watcher_objects",
         kind="gauge",
         about="Kubernetes objects known.",

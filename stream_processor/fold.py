@@ -1,0 +1,132 @@
+"""Calls into edges: one more call, the next state of its edge. Pure.
+
+In: the edge so far, or None, and one call (`callgraph.records`). Out: the edge with the call in it.
+
+Times are minima and maxima, the rest are bounded unions that keep the smallest, so those depend neither on order nor
+on repetition. The number of observations is exact as well, because the edge remembers what it has counted: per
+partition of the raw topics a floor, and for each offset from the floor on a set of bits, one per position in the
+batch. A position below the floor or already in the set is a replay and is not counted again.
+
+The floor comes with the call, from the worker that resolved it: everything below it was delivered before this call was
+sent. Counts are therefore exact if, per edge, each call arrives for the first time before any call whose floor is above
+its offset. The `calls` topic keeps that order, because an edge lives on one partition of it and a worker raises a floor
+only after the broker has acknowledged what lies below. Under that condition any order and any number of repetitions
+give the same edge.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import TypeVar
+
+from callgraph.codec import encode_key
+from callgraph.records import Applied, Call, CallOrigin, Edge
+
+MOST_KEPT = 16
+"""Names, services and nodes that an edge keeps of each."""
+
+MOST_EXEMPLARS = 4
+"""Raw batches that an edge points to: the newest of each partition, of the first partitions by name."""
+
+T = TypeVar("T", bound=str)
+
+
+def edge_key(edge: Edge | Call) -> bytes:
+    """Return the key under which the edge (of a call) is published: client, server, port, transport."""
+    client, server = edge.client, edge.server
+    return encode_key(
+        client.cluster,
+        client.namespace,
+        client.kind,
+        client.name,
+        server.cluster,
+        server.namespace,
+        server.kind,
+        server.name,
+        edge.server_port,
+        edge.network_transport,
+    )
+
+
+def fold(edge: Edge | None, call: Call) -> Edge:
+    """Add a call to its edge. The caller sees to it that both have the same key."""
+    if edge is None:
+        edge = _new_edge(call)
+    origin = call.origin
+    partition = f"{origin.topic}/{origin.partition}"
+    applied, counted = _count(edge.applied.get(partition, _NOTHING_APPLIED), origin)
+    return Edge(
+        client=edge.client,
+        server=edge.server,
+        server_port=edge.server_port,
+        network_transport=edge.network_transport,
+        evidence=_union(edge.evidence, call.evidence),
+        dns_names=_union(edge.dns_names, call.dns_names),
+        services=_union(edge.services, call.services),
+        nodes=_union(edge.nodes, call.nodes),
+        first_seen=min(edge.first_seen, call.first_seen),
+        last_seen=max(edge.last_seen, call.last_seen),
+        observations=edge.observations + counted,
+        exemplars=_point_to(edge.exemplars, partition, origin.offset),
+        applied=edge.applied | {partition: applied},
+    )
+
+
+def says_more(after: Edge, before: Edge | None) -> bool:
+    """Tell whether an edge says something that readers should not wait for: a new edge, evidence, name or service."""
+    return before is None or (
+        after.evidence != before.evidence or after.dns_names != before.dns_names or after.services != before.services
+    )
+
+
+_NOTHING_APPLIED = Applied()
+
+
+def _new_edge(call: Call) -> Edge:
+    return Edge(
+        client=call.client,
+        server=call.server,
+        server_port=call.server_port,
+        network_transport=call.network_transport,
+        first_seen=call.first_seen,
+        last_seen=call.last_seen,
+    )
+
+
+def _count(applied: Applied, origin: CallOrigin) -> tuple[Applied, int]:
+    """Return what is applied with the origin in it, and how many observations that adds."""
+    offsets, counted = applied.offsets, 0
+    if origin.offset >= applied.floor:
+        name = str(origin.offset)
+        bits = int(offsets.get(name, "0"), 16)
+        for index, count in zip(origin.indexes, origin.counts, strict=True):
+            if not bits >> index & 1:
+                bits |= 1 << index
+                counted += count
+        offsets = offsets | {name: f"{bits:x}"}
+    floor = max(applied.floor, origin.floor)
+    if floor > applied.floor:
+        offsets = {offset: bits for offset, bits in offsets.items() if int(offset) >= floor}
+    return Applied(floor=floor, offsets=offsets), counted
+
+
+def _union(one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
+    """Unite two sorted sets, keeping the smallest: what is dropped once would be dropped in any other order too."""
+    if not other or one == other or set(other) <= set(one):
+        return one
+    return tuple(heapq.nsmallest(MOST_KEPT, {*one, *other}))
+
+
+def _point_to(exemplars: tuple[str, ...], partition: str, offset: int) -> tuple[str, ...]:
+    newest = dict(_exemplar_parts(exemplars))
+    if newest.get(partition, -1) >= offset:
+        return exemplars
+    newest[partition] = offset
+    return tuple(f"{name}/{newest[name]}" for name in heapq.nsmallest(MOST_EXEMPLARS, newest))
+
+
+def _exemplar_parts(exemplars: Iterable[str]) -> Iterable[tuple[str, int]]:
+    for exemplar in exemplars:
+        partition, _, offset = exemplar.rpartition("/")
+        yield partition, int(offset)
