@@ -1,0 +1,17 @@
+{{/* What no schema can say: contradictions between values, each one sentence with its remedy. */}}
+{{- define "whocalls.check" -}}
+{{- $protocol := dig "kafka" "security_protocol" "" .Values.config -}}
+{{- range $role := list "agent" "watcher" "processor" "exporter" -}}
+{{- $settings := index $.Values $role -}}
+{{- $kafka := include "whocalls.kafka" (dict "root" $ "settings" $settings) | fromYaml -}}
+{{- if and $settings.enabled (contains "SASL" $protocol) (not $kafka.sasl.existingSecret) -}}
+{{- fail (printf "config.kafka.security_protocol is %q, but the %s has no password (set kafka.sasl.existingSecret, or %s.kafka.sasl.existingSecret)" $protocol $role $role) -}}
+{{- end -}}
+{{- if and $kafka.tls.certificateKey (not $kafka.tls.keyKey) -}}
+{{- fail "kafka.tls.certificateKey is set without kafka.tls.keyKey (name the key of the private key in the same Secret)" -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .Values.topics.manage "strimzi") (not .Values.topics.strimzi.cluster) -}}
+{{- fail "topics.manage is \"strimzi\", but topics.strimzi.cluster is empty (name the Kafka object)" -}}
+{{- end -}}
+{{- end -}}

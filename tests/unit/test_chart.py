@@ -1,0 +1,387 @@
+"""The Helm chart, rendered by Helm's own engine and judged as a cluster would: no cluster, no network."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from functools import cache
+
+import helm_python
+import kubernetes_validate
+import pytest
+import yaml
+
+from callgraph.configuration import list_settings, load_settings
+from callgraph.topics import TOPICS
+from tests.deployment.chart import (
+    CHART,
+    GOLDEN,
+    NAMESPACE,
+    ROOT,
+    golden_text,
+    objects,
+    pod_specs,
+    read_values,
+    render,
+    topics_file,
+    value_set_names,
+    values_schema,
+)
+from whocalls.configuration import Settings
+
+VALUE_SETS = value_set_names()
+REGENERATE = "run `python -m tests.deployment.regenerate` and read what changed"
+CUSTOM_KINDS = {"KafkaTopic", "KafkaUser", "PodMonitor", "SecurityContextConstraints"}
+ROLE_KINDS = ("Role", "ClusterRole")
+MINIMAL = {"config": {"kafka": {"bootstrap_servers": "kafka:9092"}}}
+
+
+@cache
+def rendered(name):
+    return objects(read_values(name))
+
+
+def with_values(path, value, base=MINIMAL):
+    values = copy.deepcopy(base)
+    *parents, last = path.split(".")
+    place = values
+    for part in parents:
+        place = place.setdefault(part, {})
+    place[last] = value
+    return values
+
+
+def of_kind(kube_objects, *kinds):
+    return [kube_object for kube_object in kube_objects if kube_object["kind"] in kinds]
+
+
+def containers(name):
+    return [(role, container) for role, pod in pod_specs(rendered(name)) for container in pod["containers"]]
+
+
+# -- What is rendered -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_each_value_set_renders_as_its_golden_file(name):
+    assert golden_text(name) == (GOLDEN / f"{name}.yaml").read_text(encoding="utf-8"), REGENERATE
+
+
+def test_every_golden_file_belongs_to_a_value_set():
+    assert sorted(path.stem for path in GOLDEN.glob("*.yaml")) == VALUE_SETS
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_helm_finds_nothing_to_complain_of(name):
+    report = helm_python.lint(str(CHART), read_values(name), strict=True)
+    assert [message for message in report["messages"] if message["severity"] > 1] == []
+    assert report["errors"] == []
+
+
+@pytest.mark.parametrize("version", ["1.28.0", "1.32.0", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_kubernetes_knows_every_field_of_every_object(name, version):
+    for kube_object in objects(read_values(name), kube_version=f"v{version}"):
+        if kube_object["kind"] not in CUSTOM_KINDS:
+            kubernetes_validate.validate(kube_object, version, strict=True)
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_objects_of_one_kind_have_different_names(name):
+    found = [
+        (o["apiVersion"], o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in rendered(name)
+    ]
+    assert sorted(found, key=str) == sorted(set(found), key=str)
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_every_selector_matches_the_pods_of_its_role(name):
+    pods = [
+        o["spec"]["template"]["metadata"]["labels"] for o in of_kind(rendered(name), "DaemonSet", "Deployment", "Job")
+    ]
+    for kube_object in of_kind(
+        rendered(name), "DaemonSet", "Deployment", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor"
+    ):
+        spec = kube_object["spec"]
+        wanted = (spec.get("selector") or spec.get("podSelector"))["matchLabels"]
+        assert len([labels for labels in pods if wanted.items() <= labels.items()]) == 1, kube_object["metadata"][
+            "name"
+        ]
+
+
+# -- The chart and the code -------------------------------------------------------------------------------------------
+
+
+def test_the_schema_of_config_is_that_of_the_settings():
+    assert (CHART / "values.schema.json").read_text(encoding="utf-8") == values_schema(), REGENERATE
+
+
+def test_the_topics_of_the_chart_are_those_of_the_code():
+    assert (CHART / "files" / "topics.yaml").read_text(encoding="utf-8") == topics_file(), REGENERATE
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_the_programs_load_what_the_chart_configures(name, tmp_path):
+    variables = {setting.variable for setting in list_settings(Settings)}
+    maps = [o["data"]["whocalls.yaml"] for o in of_kind(rendered(name), "ConfigMap") if "whocalls.yaml" in o["data"]]
+    assert len(set(maps)) == 1
+    file = tmp_path / "whocalls.yaml"
+    file.write_text(maps[0], encoding="utf-8")
+    for role, container in containers(name):
+        environment = {entry["name"]: entry.get("value", "from the cluster") for entry in container.get("env", [])}
+        assert {variable for variable in environment if variable.startswith("WHOCALLS_")} <= variables, role
+        settings = load_settings(Settings, file=file, environment=environment)
+        assert settings.kafka.bootstrap_servers == read_values(name)["config"]["kafka"]["bootstrap_servers"]
+
+
+def test_a_number_above_a_million_reaches_the_program_as_an_integer(tmp_path):
+    file = tmp_path / "whocalls.yaml"
+    file.write_text(of_kind(rendered("everything"), "ConfigMap")[0]["data"]["whocalls.yaml"], encoding="utf-8")
+    assert load_settings(Settings, file=file).agent.capture.ring_bytes == 16 * 2**20
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_every_file_that_a_container_is_told_of_is_mounted(name):
+    for _role, container in containers(name):
+        told = [e["value"] for e in container.get("env", []) if e["name"].endswith("_FILE")]
+        told += [argument for argument in container["args"] if argument.startswith("/")]
+        mounts = tuple(mount["mountPath"] + "/" for mount in container["volumeMounts"])
+        assert all(path.startswith(mounts) for path in told), told
+
+
+# -- Rights -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_pods_other_than_the_agents_are_what_pod_security_calls_restricted(name):
+    for role, pod in pod_specs(rendered(name)):
+        if role == "agent":
+            continue
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"].get("runAsUser") != 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert all(v.keys() & {"configMap", "emptyDir", "secret", "persistentVolumeClaim"} for v in pod["volumes"])
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert not any("hostPort" in port for port in container.get("ports", []))
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_the_agent_has_a_packet_socket_and_a_view_of_proc_and_nothing_more(name):
+    (pod,) = [pod for role, pod in pod_specs(rendered(name)) if role == "agent"]
+    assert (pod["hostNetwork"], pod["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
+    assert not {"hostPID", "hostIPC"} & pod.keys()
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_RAW"]},
+    }
+    assert [v["hostPath"] for v in pod["volumes"] if "hostPath" in v] == [{"path": "/proc", "type": "Directory"}]
+    assert {"name": "hostproc", "mountPath": "/hostproc", "readOnly": True} in container["volumeMounts"]
+
+
+def test_the_agent_names_apparmor_only_where_kubernetes_has_the_field():
+    def profile(kube_version):
+        pods = pod_specs(objects(MINIMAL, kube_version=kube_version))
+        return next(pod for role, pod in pods if role == "agent")["securityContext"].get("appArmorProfile")
+
+    assert profile("v1.29.9") is None
+    assert profile("v1.30.0") == {"type": "RuntimeDefault"}
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_only_the_watcher_gets_a_token(name):
+    assert {role for role, pod in pod_specs(rendered(name)) if pod["automountServiceAccountToken"]} == {"watcher"}
+
+
+def reading_rules(*core):
+    return [
+        {"apiGroups": [""], "resources": list(core), "verbs": ["list", "watch"]},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["list", "watch"]},
+    ]
+
+
+def granted(name):
+    """List (account, namespace or None for the cluster, rules) of each binding."""
+
+    def identity(kind, kube_object, role):
+        return kind, kube_object["metadata"].get("namespace"), role
+
+    roles = {identity(o["kind"], o, o["metadata"]["name"]): o["rules"] for o in of_kind(rendered(name), *ROLE_KINDS)}
+    return [
+        (subject["name"], binding["metadata"].get("namespace"), roles[identity(ref["kind"], binding, ref["name"])])
+        for binding in of_kind(rendered(name), "RoleBinding", "ClusterRoleBinding")
+        for ref in [binding["roleRef"]]
+        for subject in binding["subjects"]
+    ]
+
+
+LEASE = [
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+    {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "resourceNames": ["whocalls-watcher"],
+        "verbs": ["get", "update"],
+    },
+]
+
+
+def test_the_watcher_lists_and_watches_six_kinds_and_holds_one_lease():
+    assert granted("plaintext") == [
+        ("whocalls-watcher", None, reading_rules("pods", "services", "nodes")),
+        ("whocalls-watcher", NAMESPACE, LEASE),
+    ]
+
+
+def test_roles_in_namespaces_replace_the_cluster_role_and_one_replica_needs_no_lease():
+    assert granted("namespaced") == [
+        ("whocalls-watcher", "shop", reading_rules("pods", "services")),
+        ("whocalls-watcher", "payments", reading_rules("pods", "services")),
+    ]
+
+
+def test_the_watcher_watches_the_namespaces_that_it_may_read():
+    (environment,) = [
+        {entry["name"]: entry["value"] for entry in container["env"]}
+        for role, container in containers("namespaced")
+        if role == "watcher"
+    ]
+    assert load_settings(Settings, environment=environment).watcher.namespaces == ("shop", "payments")
+
+
+def test_the_watchers_compete_for_the_lease_that_they_may_hold():
+    (environment,) = [
+        {entry["name"]: entry.get("value") for entry in container["env"]}
+        for role, container in containers("plaintext")
+        if role == "watcher"
+    ]
+    assert environment["WHOCALLS_WATCHER_LEASE_NAME"] == LEASE[1]["resourceNames"][0]
+    assert "WHOCALLS_WATCHER_LEASE_NAME" not in json.dumps(rendered("namespaced"))
+
+
+def test_openshift_lets_the_agents_alone_use_their_constraints():
+    (constraints,) = of_kind(rendered("openshift"), "SecurityContextConstraints")
+    assert constraints["allowedCapabilities"] == ["NET_RAW"]
+    assert constraints["allowPrivilegedContainer"] is False
+    uses = [
+        (who, rules) for who, _, rules in granted("openshift") if "securitycontextconstraints" in rules[0]["resources"]
+    ]
+    assert [(who, rules[0]["resourceNames"]) for who, rules in uses] == [
+        ("whocalls-agent", [constraints["metadata"]["name"]])
+    ]
+    assert not any(
+        "runAsUser" in pod["securityContext"] for role, pod in pod_specs(rendered("openshift")) if role != "agent"
+    )
+
+
+# -- Secrets and Kafka ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_no_manifest_holds_a_secret(name):
+    assert of_kind(rendered(name), "Secret") == []
+    for _role, container in containers(name):
+        for entry in container.get("env", []):
+            assert not re.search(r"(PASSWORD|SECRET|TOKEN)$", entry["name"])
+
+
+def test_a_password_in_config_is_refused():
+    with pytest.raises(helm_python.HelmError, match="password"):
+        render(with_values("config.kafka.sasl.password", "hunter2"))
+
+
+def test_each_role_mounts_its_own_kafka_secret():
+    secrets = {
+        role: {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+        for role, pod in pod_specs(rendered("scram"))
+    }
+    roles = {"agent", "watcher", "processor", "exporter"}
+    assert secrets == {role: {f"kafka-{role}", "kafka-ca"} for role in roles} | {"topics": {"kafka-admin", "kafka-ca"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("config.kafka.security_protocol", "SASL_SSL", "has no password .set kafka.sasl.existingSecret"),
+        ("topics.manage", "strimzi", "topics.strimzi.cluster is empty"),
+        ("kafka.tls", {"existingSecret": "x", "certificateKey": "tls.crt"}, "without kafka.tls.keyKey"),
+    ],
+)
+def test_contradicting_values_are_refused_with_the_remedy(path, value, sentence):
+    with pytest.raises(helm_python.HelmError, match=sentence):
+        render(with_values(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("agnet", {}),
+        ("agent.tolerationz", []),
+        ("agent.metrics.prot", 1),
+        ("config.kafak", {}),
+        ("config.kafka.bootstrap_server", "kafka:9092"),
+        ("config.agent.capture.ring_byte", 1),
+        ("config.kafka.bootstrap_servers", ""),
+        ("config.kafka.security_protocol", "TLS"),
+        ("config.topics.partitions", 0),
+        ("processor.replicas", "two"),
+        ("image.pullPolicy", "Sometimes"),
+        ("agent.image.digest", "latest"),
+    ],
+)
+def test_a_typo_or_a_wrong_value_is_refused(path, value):
+    with pytest.raises(helm_python.HelmError, match=path.rpartition(".")[2]):
+        render(with_values(path, value))
+
+
+def test_an_installation_without_a_kafka_is_refused():
+    with pytest.raises(helm_python.HelmError, match="bootstrap_servers"):
+        render({})
+
+
+def test_strimzi_makes_the_topics_of_the_code_under_the_configured_prefix():
+    topics = {o["spec"]["topicName"]: o["spec"] for o in of_kind(rendered("strimzi"), "KafkaTopic")}
+    assert topics.keys() == {f"team.whocalls.{topic.name}" for topic in TOPICS}
+    assert {name: spec["partitions"] for name, spec in topics.items() if spec["partitions"] != 24} == {
+        f"team.whocalls.{topic.name}": topic.partitions for topic in TOPICS if topic.partitions
+    }
+    assert {spec["replicas"] for spec in topics.values()} == {3}
+
+
+def test_acls_name_topics_that_exist_and_every_topic_has_a_writer():
+    roles = yaml.safe_load((CHART / "files" / "acls.yaml").read_text(encoding="utf-8"))["roles"]
+    rights = [right for role in roles.values() for right in role["topics"]]
+    assert {right["name"] for right in rights} == {topic.name for topic in TOPICS}
+    assert {right["name"] for right in rights if "Write" in right["operations"]} == {topic.name for topic in TOPICS}
+
+
+def test_the_document_shows_the_same_acls():
+    roles = yaml.safe_load((CHART / "files" / "acls.yaml").read_text(encoding="utf-8"))["roles"]
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    for role, rights in roles.items():
+        for right in rights["topics"]:
+            assert f"| {role} | topic `{right['name']}` | {', '.join(right['operations'])} |" in text
+        for right in rights["groups"]:
+            name = "`processor.group`" if right["name"] == "GROUP" else f"`{right['name']}`"
+            assert f"| {role} | group {name} | {', '.join(right['operations'])} |" in text
+
+
+def test_a_digest_takes_the_place_of_the_tag():
+    images = {role: container["image"] for role, container in containers("mtls")}
+    assert images["agent"].startswith("registry.example.org/team/whocalls-agent@sha256:")
+    assert images["processor"] == "registry.example.org/team/whocalls-processor:0.1.0"
