@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -19,9 +19,7 @@ class CaptureSettings(SettingsGroup, frozen=True, kw_only=True):
     ] = (53,)
     ring_bytes: Annotated[
         int,
-        Meta(
-            description="Size of the kernel's ring; 4 MiB rides out a stall of a second at 10,000 packets/s.", ge=65536
-        ),
+        Meta(description="Size of the kernel's ring; 4 MiB ride out a second at 10,000 packets/s.", ge=524288),
     ] = 4 * 2**20
 
 
@@ -31,7 +29,14 @@ class SuppressionSettings(SettingsGroup, frozen=True, kw_only=True):
     window_seconds: Annotated[
         float, Meta(description="A known fact is sent again once in each window, so that a lost batch heals.", gt=0)
     ] = 300.0
-    entries: Annotated[int, Meta(description="Distinct facts remembered; beyond it, the oldest go.", ge=1)] = 65_536
+    entries: Annotated[
+        int,
+        Meta(
+            description="Distinct facts remembered of each source; the oldest that Kafka has make room, "
+            "and while Kafka is away new ones beyond it are counted as lost.",
+            ge=1,
+        ),
+    ] = 65_536
     names_per_client: Annotated[
         int, Meta(description="Distinct names from one client in a window; any pod can forge answers.", ge=1)
     ] = 4_096
@@ -52,10 +57,9 @@ class PublishSettings(SettingsGroup, frozen=True, kw_only=True):
 
     batch_observations: Annotated[int, Meta(description="Most observations in one record.", ge=1)] = 500
     flush_seconds: Annotated[float, Meta(description="Longest wait of an observation for its batch.", gt=0)] = 5.0
-    buffered_observations: Annotated[
-        int,
-        Meta(description="Distinct observations kept while Kafka is away; beyond it they are counted as lost.", ge=1),
-    ] = 65_536
+    heartbeat_seconds: Annotated[
+        float, Meta(description="Longest silence: a batch with nothing but counters shows that the node reports.", gt=0)
+    ] = 60.0
 
 
 class AgentSettings(SettingsGroup, frozen=True, kw_only=True):
@@ -68,6 +72,7 @@ class AgentSettings(SettingsGroup, frozen=True, kw_only=True):
     publish: PublishSettings = PublishSettings()
     metrics_listen: Annotated[str, Meta(description="HOST:PORT of /metrics; empty: none.")] = ""
     user: Annotated[str, Meta(description="User to become after the sockets are open; empty: stay.")] = ""
-    report: Annotated[
-        Literal["kafka", "stdout"], Meta(description="Where observations go; stdout: JSON Lines, one a line.")
+    to: Annotated[
+        str, Meta(description="Where observations go: kafka, a file, or - for stdout; files get JSON Lines.")
     ] = "kafka"
+    raw: Annotated[bool, Meta(description="Pass every observation on as it is, repeats included.")] = False

@@ -1,0 +1,137 @@
+"""The bytes of a DNS answer that matter, so that a repeat is recognised unparsed. Pure.
+
+In: a message and its client's address. Out: a key without the id and the TTLs, or None where the quick look does not
+apply. Two messages with the same key say the same, provided that `is_faithful` accepted one of them: the key tells
+where each record begins and ends, because every boundary follows from bytes that stand before it in the key.
+
+Address records may come in any order (CoreDNS shuffles them), so those after the last CNAME are sorted. Questions
+other than A and AAAA draw on the additional section too: there every record counts, in its order.
+
+Source: RFC 1035 sections 4.1.1 to 4.1.4.
+"""
+
+from __future__ import annotations
+
+_POINTER = 0xC0
+_CNAME = 5
+_MAX_RECORDS = 64
+
+
+def fingerprint(message: bytes, client: bytes) -> bytes | None:
+    """Return the key of an answer, or None. Raises IndexError where the message ends too early for one."""
+    zero = message.find(b"\0", 12)
+    at = zero + 5
+    # The low byte of the question type; A is 1, AAAA is 28, and only these need no other section.
+    if message[zero + 2] != 1 and message[zero + 2] != 28:
+        return _whole_fingerprint(message, client, at)
+    count = message[7]
+    if count == 1:
+        # The owner is a pointer, or else the question's name once more.
+        ttl = at + 6 if message[at] >= _POINTER else at + zero - 7
+        return client + message[2:ttl] + message[ttl + 4 : ttl + 6 + (message[ttl + 4] << 8 | message[ttl + 5])]
+    if count > _MAX_RECORDS:
+        return None
+    pieces = [client, message[2:at]]
+    ordered = 2
+    for _ in range(count):
+        ttl = at + 6 if message[at] >= _POINTER else message.find(b"\0", at) + 5
+        end = ttl + 6 + (message[ttl + 4] << 8 | message[ttl + 5])
+        pieces.append(message[at:ttl] + message[ttl + 4 : end])
+        if message[ttl - 3] == _CNAME:
+            ordered = len(pieces)
+        at = end
+    pieces[ordered:] = sorted(pieces[ordered:])
+    return b"".join(pieces)
+
+
+def is_faithful(message: bytes) -> bool:
+    """Tell whether the boundaries of `fingerprint` are those of RFC 1035, and no name depends on what it leaves out.
+
+    A compression pointer may lead only to a label that the key holds at the same place for every message of this key:
+    not into a TTL, not into a record that may stand elsewhere.
+    """
+    try:
+        return _Walk(message).is_faithful()
+    except IndexError:
+        return False
+
+
+def _whole_fingerprint(message: bytes, client: bytes, at: int) -> bytes | None:
+    """Return the key over all sections, in order."""
+    count = message[7] + message[9] + message[11]
+    if count > _MAX_RECORDS:
+        return None
+    pieces = [client, message[2:at]]
+    for _ in range(count):
+        ttl = at + 6 if message[at] >= _POINTER else message.find(b"\0", at) + 5
+        end = ttl + 6 + (message[ttl + 4] << 8 | message[ttl + 5])
+        pieces.append(message[at:ttl] + message[ttl + 4 : end])
+        at = end
+    return b"".join(pieces)
+
+
+_ADDRESS_QUESTIONS = frozenset({1, 28})
+_NAME_IN_DATA = {5: 0, 33: 6, 64: 2, 65: 2}
+"""Where the name begins in the data of CNAME, SRV, SVCB and HTTPS records; the parser reads no other."""
+
+
+class _Walk:
+    """One careful pass over a message."""
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+        self._anchors: set[int] = set()
+
+    def is_faithful(self) -> bool:
+        message = self._message
+        if message[4:6] != b"\0\1" or message[6] or message[8] or message[10]:
+            return False
+        zero = message.find(b"\0", 12)
+        if self._walk_name(12, anchors=True) != zero + 1 or message[zero + 1]:
+            return False
+        for_addresses = message[zero + 2] in _ADDRESS_QUESTIONS
+        count = message[7] if for_addresses else message[7] + message[9] + message[11]
+        spans = self._measure(zero + 5, count)
+        ordered = count
+        if for_addresses:
+            ordered = max((at + 1 for at, (_, _, kind) in enumerate(spans) if kind == _CNAME), default=0)
+        return all(self._check(spans[at], anchors=at < ordered) for at in range(count))
+
+    def _measure(self, at: int, count: int) -> list[tuple[int, int, int]]:
+        """Return where each record begins, where its TTL does, and its type, as `fingerprint` sees them."""
+        message, spans = self._message, []
+        for _ in range(count):
+            ttl = at + 6 if message[at] >= _POINTER else message.find(b"\0", at) + 5
+            spans.append((at, ttl, message[ttl - 3]))
+            at = ttl + 6 + (message[ttl + 4] << 8 | message[ttl + 5])
+        if at > len(message):
+            raise IndexError
+        return spans
+
+    def _check(self, span: tuple[int, int, int], *, anchors: bool) -> bool:
+        at, ttl, kind = span
+        if self._walk_name(at, anchors=anchors) != ttl - 4 or self._message[ttl - 4]:
+            return False
+        if kind not in _NAME_IN_DATA:
+            return True
+        data = ttl + 6
+        end = data + (self._message[ttl + 4] << 8 | self._message[ttl + 5])
+        return 0 < self._walk_name(data + _NAME_IN_DATA[kind], anchors=anchors) <= end
+
+    def _walk_name(self, at: int, *, anchors: bool) -> int:
+        """Return the position after a name, 0 if it leads where no anchor is."""
+        message, met = self._message, []
+        while length := message[at]:
+            if length >= _POINTER:
+                target = (length & 0x3F) << 8 | message[at + 1]
+                at += 1
+                if target not in self._anchors:
+                    return 0
+                break
+            if length > 63:
+                return 0
+            met.append(at)
+            at += length + 1
+        if anchors:
+            self._anchors.update(met)
+        return at + 1

@@ -1,0 +1,202 @@
+"""The running agent: one loop over the ring, /proc, Kafka and the scraper. Shell.
+
+The loop sleeps until something is there: a block of the ring, a scraper, a signal, or the next thing to do. It reads
+the clock and hands times on; nothing below it does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections import deque
+from types import FrameType
+from typing import Self
+
+from callgraph.errors import CapabilityError, PortTakenError
+from callgraph.telemetry import Logger
+from capture_agent.exposition import MetricsListener, expose
+from capture_agent.filters import build_filter
+from capture_agent.intake import Intake
+from capture_agent.pipeline import Pipeline
+from capture_agent.privileges import drop_privileges
+from capture_agent.proc import Namespace, ProcReader
+from capture_agent.publisher import Publisher
+from capture_agent.ring import Ring
+from capture_agent.settings import AgentSettings, CaptureSettings
+
+_NANOSECONDS = 1_000_000_000
+_DELIVERY_POLL_MS = 100
+_PATIENCE_AT_END_SECONDS = 4.5
+"""Kubernetes kills after 30 s; a person who pressed Ctrl-C waits less."""
+
+
+def open_ring(settings: CaptureSettings) -> Ring | None:
+    """Open the ring that the settings ask for, None where they ask for none. Raises CapabilityError."""
+    ports = settings.resolver_ports if settings.dns else ()
+    if not ports and not settings.syn:
+        return None
+    return Ring(build_filter(resolver_ports=ports, syn=settings.syn), ring_bytes=settings.ring_bytes)
+
+
+class LiveAgent:
+    """An agent of this node, from its opened sockets to its last flush."""
+
+    def __init__(self, settings: AgentSettings, pipeline: Pipeline, publisher: Publisher, log: Logger) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._publisher = publisher
+        self._log = log
+        self._ring = self._open_ring()
+        self._listener = self._listen()
+        self._proc = ProcReader(settings.sockets.proc_root) if settings.sockets.enabled else None
+        drop_privileges(settings.user)
+        self._intake = Intake(pipeline, resolver_ports=settings.capture.resolver_ports, syn=settings.capture.syn)
+        self._namespaces: deque[Namespace] = deque()
+        self._flush_ns = int(settings.publish.flush_seconds * _NANOSECONDS)
+        self._interval_ns = int(settings.sockets.interval_seconds * _NANOSECONDS)
+        self._next_flush = 0
+        self._next_scan = 0
+        self._next_reading = 0
+        self._stopping = False
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then send what waits."""
+        with _WakeUp(self.stop) as wake_up:
+            poller = select.poll()
+            for descriptor in (self._ring, self._listener, wake_up):
+                if descriptor is not None:
+                    poller.register(descriptor, select.POLLIN)
+            while not self._stopping:
+                now = time.monotonic_ns()
+                ready = {descriptor for descriptor, _ in poller.poll(self._milliseconds_to_next(now))}
+                wake_up.clear(ready)
+                self._turn(ready, time.monotonic_ns())
+        self._end()
+
+    def stop(self) -> None:
+        """End after this turn of the loop."""
+        self._stopping = True
+
+    def _turn(self, ready: set[int], now: int) -> None:
+        if self._ring is not None:
+            for start in self._ring.ready_blocks():
+                self._intake.take_block(self._ring.memory, start)
+        if self._listener is not None and self._listener.fileno() in ready:
+            self._count_kernel_drops()
+            self._listener.answer(expose({name: each.snapshot() for name, each in self._pipeline.counters.items()}))
+        if self._proc is not None:
+            self._read_sockets(self._proc, now)
+        if now >= self._next_flush:
+            self._next_flush = now + self._flush_ns
+            self._flush(least=1)
+        else:
+            self._flush(least=self._settings.publish.batch_observations)
+        self._publisher.poll()
+
+    def _flush(self, *, least: int) -> None:
+        now = time.time_ns()
+        if least == 1:
+            self._count_kernel_drops()
+            self._pipeline.end_windows(now)
+            self._pipeline.publish_heartbeat(now)
+        self._pipeline.publish_waiting(now, least=least)
+
+    def _read_sockets(self, proc: ProcReader, now: int) -> None:
+        """Read one namespace when its turn has come: all at once after the start, later spread over the interval."""
+        if now >= self._next_scan and not self._namespaces:
+            first = self._next_scan == 0
+            self._namespaces.extend(proc.list_namespaces())
+            self._next_scan = now + self._interval_ns
+            self._pace = 0 if first else self._interval_ns // (len(self._namespaces) + 1)
+            self._next_reading = now
+        if self._namespaces and now >= self._next_reading:
+            self._next_reading = now + self._pace
+            observed_at = time.time_ns()
+            reading = proc.read_namespace(self._namespaces.popleft(), observed_at=observed_at)
+            for reason, count in reading.dropped.items():
+                self._pipeline.counters["socket"].drop(reason, count)
+            for observation in reading.observations:
+                self._pipeline.settle("socket", observation, at=observed_at)
+
+    def _milliseconds_to_next(self, now: int) -> float:
+        nexts = [self._next_flush]
+        if self._proc is not None:
+            nexts.append(self._next_reading if self._namespaces else self._next_scan)
+        wait = max(0, min(nexts) - now) / 1_000_000
+        return min(wait, _DELIVERY_POLL_MS) if self._publisher.in_flight else wait
+
+    def _count_kernel_drops(self) -> None:
+        if self._ring is not None:
+            self._pipeline.counters["dns"].kernel_dropped += self._ring.take_statistics().dropped
+
+    def _open_ring(self) -> Ring | None:
+        """Open the ring, or say once why there is none; without any source at all, end."""
+        try:
+            return open_ring(self._settings.capture)
+        except CapabilityError as error:
+            if not self._settings.sockets.enabled:
+                raise
+            self._log.warning("packets_not_captured", reason=str(error), consequence="only sockets in /proc are read")
+            return None
+
+    def _listen(self) -> MetricsListener | None:
+        if not self._settings.metrics_listen:
+            return None
+        try:
+            return MetricsListener(self._settings.metrics_listen)
+        except PortTakenError as error:
+            self._log.error("metrics_not_served", reason=str(error))
+            return None
+
+    def _end(self) -> None:
+        """Send what waits; what Kafka does not take in time is counted in the last line."""
+        if self._ring is not None:
+            for start in self._ring.ready_blocks():
+                self._intake.take_block(self._ring.memory, start)
+        self._count_kernel_drops()
+        deadline = time.monotonic() + _PATIENCE_AT_END_SECONDS
+        self._pipeline.end_all_windows()
+        now = time.time_ns()
+        self._pipeline.publish_waiting(now)
+        self._pipeline.publish_counters(now)
+        while (self._publisher.in_flight or self._pipeline.waiting) and time.monotonic() < deadline:
+            self._publisher.flush(0.1)
+            self._pipeline.publish_waiting(now)
+        self._log.info(
+            "agent_stopped", unsent_observations=self._pipeline.waiting, unsent_batches=self._publisher.in_flight
+        )
+        for closing in (self._ring, self._listener):
+            if closing is not None:
+                closing.close()
+
+
+class _WakeUp:
+    """Signals as something to poll: without it, one that comes just before a poll would wait for its end."""
+
+    def __init__(self, stop: object) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> Self:
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._previous_descriptor = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(self._previous_descriptor)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def clear(self, ready: set[int]) -> None:
+        if self._reader in ready:
+            os.read(self._reader, 512)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop()  # type: ignore[operator]
