@@ -35,8 +35,9 @@ _TYPE_NAMES = {
 _KINDS = {kind: frozenset({kind, CNAME}) for kind in (A, AAAA, SRV, SVCB, HTTPS)} | {
     ANY: frozenset({A, AAAA, CNAME, SRV, SVCB, HTTPS})
 }
+SERVER_TYPES = frozenset(_TYPE_NAMES[kind] for kind in _KINDS)
+"""Questions whose answers name servers."""
 _ADDRESSES = frozenset({A, AAAA})
-_TARGETED = frozenset({SRV, SVCB, HTTPS})
 _ADDRESS_BYTES = {A: 4, AAAA: 16}
 _IPV4_HINT, _IPV6_HINT = 4, 6
 _HINT_BYTES = {_IPV4_HINT: 4, _IPV6_HINT: 16}

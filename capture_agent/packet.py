@@ -14,7 +14,7 @@ import socket
 from functools import lru_cache
 from ipaddress import IPv6Address
 from struct import Struct as Wire
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -59,6 +59,17 @@ _TCP_HEADER = Wire("!HHI4xBB")
 _TUNNEL_HEADER = Wire("!HH")
 
 Octets = bytes | memoryview
+
+
+class Frame(NamedTuple):
+    """One captured frame."""
+
+    captured_at: int
+    """Nanoseconds since the Unix epoch."""
+    link_type: int
+    data: Octets
+    cut: bool = False
+    """The file ends within this frame; `data` is what is left of it."""
 
 
 class Packet(Struct, frozen=True, gc=False):

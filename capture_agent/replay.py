@@ -1,4 +1,4 @@
-"""Capture files to frames. Shell: reads files, with scapy's readers.
+"""Capture files to frames, log files to lines. Shell: reads files, captures with scapy's readers.
 
 In: a pcap or pcapng file (also gzipped, also a pipe), of tcpdump, ksniff, Kubeshark or dumpcap. Out: Frames. A link
 layer that `capture_agent.packet` does not read (Wi-Fi, PPP, …) is taken off by scapy. Scapy is imported when the first
@@ -11,33 +11,23 @@ from __future__ import annotations
 
 import gzip
 import logging
+import os
 import sys
 import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, cast
 
 from callgraph.errors import InputError
-from capture_agent.packet import LINK_RAW, LINK_TYPES
+from capture_agent.packet import LINK_RAW, LINK_TYPES, Frame
 
 _NANOSECONDS = 1_000_000_000
 _MAX_SCAPY_BYTES = 65_535
 """Scapy hands over no more of a frame than this."""
+_MAX_LINE_BYTES = 65_536
 _GZIP_MAGIC = b"\x1f\x8b"
 _REMEDY = "(tcpdump -w and Wireshark write what is expected)"
-
-
-class Frame(NamedTuple):
-    """One captured frame."""
-
-    captured_at: int
-    """Nanoseconds since the Unix epoch."""
-    link_type: int
-    """As in https://www.tcpdump.org/linktypes.html."""
-    data: bytes
-    cut: bool = False
-    """The file ends within this frame; `data` is what is left of it."""
 
 
 class _CountedReads:
@@ -72,6 +62,21 @@ def read_frames(path: Path | str) -> Iterator[Frame]:
             yield Frame(last.captured_at, last.link_type, b"", cut=True)
 
 
+def read_lines(path: Path | str) -> Iterator[str]:
+    """Read a log, plain or gzipped, `-` for stdin, line by line; what of a line is beyond 64 KiB is a line of its own."""
+    with _open(path) as file:
+        while line := file.readline(_MAX_LINE_BYTES):
+            yield line.decode("utf-8", "replace")
+
+
+def find_file_time(path: Path | str) -> int:
+    """Return when a file was last written, in nanoseconds: the time of what bears none. Raises InputError."""
+    try:
+        return os.fstat(sys.stdin.fileno()).st_mtime_ns if str(path) == "-" else os.stat(path).st_mtime_ns
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+
+
 def _open(path: Path | str) -> IO[bytes]:
     """Open a file, plain or gzipped."""
     if str(path) == "-":
@@ -81,7 +86,7 @@ def _open(path: Path | str) -> IO[bytes]:
             zipped = file.peek(2)[:2] == _GZIP_MAGIC
         return cast("IO[bytes]", gzip.open(path)) if zipped else Path(path).open("rb")
     except OSError as error:
-        raise InputError(f"cannot open the capture {str(path)!r}: {error.strerror}") from error
+        raise InputError(f"cannot open {str(path)!r}: {error.strerror}") from error
 
 
 def _open_reader(file: _CountedReads, path: Path | str) -> Any:
