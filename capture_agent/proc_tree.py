@@ -1,8 +1,8 @@
 """A saved tree of `/proc/*/net` files to observations. Shell: reads files.
 
-In: a folder with `PID/net/tcp` and its kin, at any depth, as `cp` or `tar` leave it. Out: connections, at the time of the
-files. A saved tree does not tell which processes share a network namespace, so a socket that several of them show
-counts once: no two sockets of a namespace have the same ends, and pods do not share addresses.
+In: a folder with `PID/net/tcp` and its kin, as `cp` or `tar` leave it. Out: connections, at the time of the files. A
+saved tree does not tell which processes share a network namespace, so what several of them show counts once: pods do
+not share addresses.
 """
 
 from __future__ import annotations
@@ -49,12 +49,8 @@ def _find_tables(folder: Path) -> list[Path]:
     """List the folders that hold socket tables."""
     if not folder.is_dir():
         raise InputError(f"{str(folder)!r} is no folder (expected one that holds PID/net/tcp)")
-    found = {
-        net
-        for pattern in _PATTERNS
-        for net in folder.glob(pattern)
-        if any((net / name).is_file() for name, _ in TABLES)
-    }
+    candidates = {net for pattern in _PATTERNS for net in folder.glob(pattern)}
+    found = [net for net in candidates if any((net / name).is_file() for name, _ in TABLES)]
     if not found:
         raise InputError(f"no socket table below {str(folder)!r} (expected PID/net/tcp, as in /proc)")
     return sorted(found)

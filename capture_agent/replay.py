@@ -63,7 +63,7 @@ def read_frames(path: Path | str) -> Iterator[Frame]:
 
 
 def read_lines(path: Path | str) -> Iterator[str]:
-    """Read a log, plain or gzipped, `-` for stdin, line by line; what of a line is beyond 64 KiB is a line of its own."""
+    """Read a log, plain or gzipped, `-` for stdin; what a line has beyond 64 KiB is a line of its own."""
     with _open(path) as file:
         while line := file.readline(_MAX_LINE_BYTES):
             yield line.decode("utf-8", "replace")
@@ -72,9 +72,10 @@ def read_lines(path: Path | str) -> Iterator[str]:
 def find_file_time(path: Path | str) -> int:
     """Return when a file was last written, in nanoseconds: the time of what bears none. Raises InputError."""
     try:
-        return os.fstat(sys.stdin.fileno()).st_mtime_ns if str(path) == "-" else os.stat(path).st_mtime_ns
+        found = os.fstat(sys.stdin.fileno()) if str(path) == "-" else Path(path).stat()
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    return found.st_mtime_ns
 
 
 def _open(path: Path | str) -> IO[bytes]:
