@@ -28,7 +28,9 @@ _PATIENCE_SECONDS = 60.0
 
 
 @click.command("demo")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder of the YAML.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder of the YAML."
+)
 @click.option("--write-input", type=click.Path(path_type=Path), help="Only write the shop's captures and objects here.")
 @click.option("--keep-logs", is_flag=True, help="Keep the folder with the input and the logs of the processes.")
 def demo_command(out: Path, write_input: Path | None, keep_logs: bool) -> None:

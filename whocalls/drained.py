@@ -29,7 +29,9 @@ def await_drained(
     deadline = time.monotonic() + seconds
     consumer = Consumer(consumer_config(kafka, client_id="whocalls-drained") | {"group.id": group})
     try:
-        return sum(_await_stage(consumer, [full_name(name, topics) for name in stage], deadline, check) for stage in _STAGES)
+        return sum(
+            _await_stage(consumer, [full_name(name, topics) for name in stage], deadline, check) for stage in _STAGES
+        )
     finally:
         consumer.close()
 

@@ -16,21 +16,57 @@ F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("text", "yaml", "json")
 
 
+def input_options(command: F) -> F:
+    """Add `--input FILE|-`."""
+    return click.option(
+        "--input", "input_file", metavar="FILE", help="Read an export (file, folder or - for stdin), not Kafka."
+    )(command)
+
+
 def output_options(command: F) -> F:
     """Add `-o FORMAT` and `-O PATH`."""
-    command = click.option("-O", "--output-file", type=click.Path(path_type=Path), help="Write here, not to stdout.")(command)
+    command = click.option("-O", "--output-file", type=click.Path(), help="Write here, not to stdout.")(command)
     return click.option("-o", "--output", type=click.Choice(FORMATS), default="text", show_default=True)(command)
 
 
 def filter_options(command: F) -> F:
     """Add the filters that every reading command understands alike."""
     options = (
-        click.option("-n", "--namespace", multiple=True, help="Only calls with an end in this namespace (glob)."),
-        click.option("--from", "clients", multiple=True, help="Only calls from this client: NAME or NS/NAME (glob)."),
-        click.option("--to", "servers", multiple=True, help="Only calls to this server: NAME or NS/NAME (glob)."),
+        click.option(
+            "-n", "--namespace", "namespaces", multiple=True, help="Calls with an end in this namespace (glob)."
+        ),
+        click.option("--from", "clients", multiple=True, help="Calls from this client: NAME or NS/NAME (glob)."),
+        click.option("--to", "servers", multiple=True, help="Calls to this server: NAME or NS/NAME (glob)."),
         click.option("--exclude", multiple=True, help="Leave out calls with this end: NAME or NS/NAME (glob)."),
-        click.option("--include-external/--no-external", default=True, show_default=True, help="Calls to outside."),
+        click.option("--external/--no-external", default=True, show_default=True, help="Show calls to outside."),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def print_graph(
+    graph: CallGraph, *, output: str, output_file: str | None, external: bool, empty: str, **filters: tuple[str, ...]
+) -> None:
+    """Filter the graph and write it in the format asked for; an empty one says why on stderr."""
+    from sink_exporter.filters import Filter, filter_graph  # noqa: PLC0415  (help stays light)
+
+    chosen = filter_graph(graph, Filter(**filters))
+    if not chosen.arrows:
+        click.echo(f"{empty if not graph.arrows else 'no call passes the filters'}", err=True)
+    text = _render(chosen, output, external=external)
+    if output_file in (None, "-"):
+        click.echo(text, nl=False)
+        return
+    from sink_exporter.files import write_atomically  # noqa: PLC0415
+
+    write_atomically(Path(str(output_file)), text.encode())
+
+
+def _render(graph: CallGraph, output: str, *, external: bool) -> str:
+    from sink_exporter.render_json import render_json  # noqa: PLC0415
+    from sink_exporter.render_text import render_text  # noqa: PLC0415
+    from sink_exporter.render_yaml import render_yaml  # noqa: PLC0415
+
+    renderers = {"text": render_text, "yaml": render_yaml, "json": render_json}
+    return renderers[output](graph, external=external)

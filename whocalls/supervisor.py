@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from callgraph.errors import WhocallsError
 from whocalls.child_process import ends_with_parent
@@ -43,7 +44,7 @@ class Supervisor:
         self._environment = os.environ | environment
         self._roles: list[Role] = []
 
-    def __enter__(self) -> Supervisor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -95,4 +96,3 @@ class Supervisor:
                 role.process.kill()
                 role.process.wait()
         self._roles.clear()
-

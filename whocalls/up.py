@@ -20,9 +20,13 @@ _PARTITIONS = 2
 
 
 @click.command("up")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder of the files.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder of the files."
+)
 @click.option("--kube", default="", help="File of Kubernetes objects; without it, the cluster of the kubeconfig.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the broker's data; without it, a temporary one.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder of the broker's data; without it, a temporary one."
+)
 @click.option("--node", default="", help="Kubernetes name of this machine; without it, the host name.")
 @click.option("--cluster", default="default", show_default=True, help="Name of the cluster in the records.")
 def up_command(out: Path, kube: str, data: Path | None, node: str, cluster: str) -> None:
@@ -33,7 +37,10 @@ def up_command(out: Path, kube: str, data: Path | None, node: str, cluster: str)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with tempfile.TemporaryDirectory(prefix="whocalls-up-") as folder, EmbeddedBroker(data or Path(folder) / "broker") as broker:
+    with (
+        tempfile.TemporaryDirectory(prefix="whocalls-up-") as folder,
+        EmbeddedBroker(data or Path(folder) / "broker") as broker,
+    ):
         Broker(broker.kafka_settings).create_topics(TOPICS, TopicSettings(partitions=_PARTITIONS))
         environment = {
             "WHOCALLS_CLUSTER": cluster,
