@@ -28,8 +28,8 @@ def observe_proc_tree(
 ) -> Iterator[ConnectionObservation | Refusal]:
     """Read a saved tree; `observed_at` overrides the time of the files. Raises InputError.
 
-    Rows that cannot be read are Refusals. The byte order is that of the node, which a tree does not tell: every platform
-    of Kubernetes but s390x is little-endian.
+    Rows that cannot be read are Refusals. The byte order is the node's, which a tree does not tell: of the
+    platforms of Kubernetes, only s390x is big-endian.
     """
     found: dict[_Ends, ConnectionObservation] = {}
     for net in _find_tables(folder):
