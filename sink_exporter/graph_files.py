@@ -76,7 +76,7 @@ def parse_graph(content: bytes, name: str) -> CallGraph:
         return CallGraph()
     if not text.startswith(b"{"):
         return assemble_graph(_parse_yaml(content, name))
-    if f'"kind":"{KIND}"'.encode() in text[:200].replace(b" ", b""):
+    if b'"apiVersion":"whocalls.dev/' in b"".join(text[:200].split()):
         return assemble_graph(_parse_document(text, name))
     return _parse_lines(text, name)
 

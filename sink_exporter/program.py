@@ -22,9 +22,11 @@ from callgraph.telemetry import Logger
 from sink_exporter.edge_reader import EdgeReader
 from sink_exporter.edge_table import EdgeTable
 from sink_exporter.files import ExportResult, replace_files
+from sink_exporter.filters import Filter, filter_graph
+from sink_exporter.formats import are_tracked
 from sink_exporter.graph import CallGraph, build_graph
 from sink_exporter.graph_files import merge_graphs, parse_graph
-from sink_exporter.layout import check_formats, lay_out
+from sink_exporter.layout import lay_out
 from sink_exporter.settings import ExporterSettings
 from sink_exporter.status_page import Status, serve_status
 
@@ -42,7 +44,7 @@ def run_exporter(
 
     `stop` ends it from another thread; without it, SIGTERM and SIGINT do.
     """
-    check_formats(exporter.formats)
+    are_tracked(exporter.formats)  # an unknown format is refused before anything is read
     status = Status()
     with (
         _stopped_by_signals(stop) as stopped,
@@ -85,22 +87,29 @@ def _follow(
     reader: EdgeReader, exporter: ExporterSettings, log: Logger, status: Status, stopped: threading.Event
 ) -> None:
     due = time.monotonic() + exporter.interval_seconds
-    exported = reader.table.revision
+    exported = _revision(reader.table, exporter)
     while not stopped.is_set():
         reader.follow()
         status.beat()
-        if reader.table.revision != exported and time.monotonic() >= due:
-            exported = reader.table.revision
+        revision = _revision(reader.table, exporter)
+        if revision != exported and time.monotonic() >= due:
             _export(reader.table, exporter, log, status)
+            exported = revision
             due = time.monotonic() + exporter.interval_seconds
-    if reader.table.revision != exported:
+    if _revision(reader.table, exporter) != exported:
         _export(reader.table, exporter, log, status)
+
+
+def _revision(table: EdgeTable, exporter: ExporterSettings) -> int:
+    """Return a number that changes when the files may."""
+    return table.shape_revision if are_tracked(exporter.formats) else table.revision
 
 
 def _export(table: EdgeTable, exporter: ExporterSettings, log: Logger, status: Status) -> None:
     started = time.monotonic()
     with _without_collections():
-        files = lay_out(build_graph(table.edges()), exporter.formats, external=exporter.include_external)
+        graph = filter_graph(build_graph(table.edges()), Filter(external=exporter.include_external))
+        files = lay_out(graph, exporter.formats)
     result = replace_files(Path(exporter.out), files)
     status.files_written += len(result.written)
     status.exported = True

@@ -12,10 +12,9 @@ from typing import Any
 import msgspec
 
 from sink_exporter.graph import Arrow, CallGraph
+from sink_exporter.json_text import encode_json
 from sink_exporter.render_yaml import API_VERSION, KIND
 from sink_exporter.timestamps import format_time
-
-_ENCODER = msgspec.json.Encoder()
 
 
 def render_json(graph: CallGraph, *, external: bool = True) -> str:
@@ -40,7 +39,7 @@ def encode_arrow(arrow: Arrow) -> str:
     for name in ("first_seen", "last_seen"):
         if name in fields:
             fields[name] = format_time(fields[name])
-    return _ENCODER.encode(fields).decode()
+    return encode_json(fields)
 
 
 def _lines(arrows: Iterable[Arrow]) -> str:

@@ -13,7 +13,10 @@ class ExporterSettings(SettingsGroup, frozen=True, kw_only=True):
     """The call graph as files."""
 
     out: Annotated[str, Meta(description="Folder that the files are written to.")] = "out"
-    formats: Annotated[tuple[str, ...], Meta(description="Formats to write: yaml, text, json.")] = ("yaml", "text")
+    formats: Annotated[
+        tuple[str, ...],
+        Meta(description="Formats to write: text, yaml, json, jsonl, csv, clientintents, mermaid, dot, graphml."),
+    ] = ("yaml", "text")
     interval_seconds: Annotated[
         float, Meta(description="Between two exports; nothing is written without a change.", gt=0)
     ] = 60.0

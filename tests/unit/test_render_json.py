@@ -85,6 +85,16 @@ def test_shuffled_and_repeated_edges_give_the_same_json(some, random):
     assert render_json(build_graph(shuffled_and_repeated(some, random))) == render_json(build_graph(some))
 
 
+def test_a_document_may_be_laid_out_anew_on_its_way():
+    graph = build_graph(shop_edges())
+    assert parse_graph(json.dumps(json.loads(render_json(graph)), indent=4).encode(), "it") == graph
+
+
+def test_a_workload_of_the_kind_of_a_document_is_not_taken_for_one():
+    edge = edge_of(workload("a", kind="CallGraph"), workload("b"))
+    assert parse_graph(encode(edge), "it") == build_graph([edge])
+
+
 @pytest.mark.parametrize(
     ("content", "where"),
     [
