@@ -39,16 +39,18 @@ def canonical_addresses(texts: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def host_addresses(status: PodStatusJson) -> tuple[str, ...]:
-    """Return the addresses of the node that the pod reports."""
-    return canonical_addresses([status.host_ip, *(each.ip for each in status.host_ips or ())])
+def host_addresses(pod: PodJson) -> tuple[str, ...]:
+    """Return the addresses of the node that the pod reports; on the host's network its own are the node's."""
+    status = pod.status
+    own = [each.ip for each in status.pod_ips or ()] or [status.pod_ip] if pod.spec.host_network else []
+    return canonical_addresses([status.host_ip, *(each.ip for each in status.host_ips or ()), *own])
 
 
 def own_addresses(pod: PodJson) -> tuple[str, ...]:
     """Return the addresses that are the pod's alone (R1.1, R1.2): none on the host's network, never a host's."""
     if pod.spec.host_network:
         return ()
-    hosts = host_addresses(pod.status)
+    hosts = host_addresses(pod)
     listed = [each.ip for each in pod.status.pod_ips or ()] or [pod.status.pod_ip]
     return tuple(address for address in canonical_addresses(listed) if address not in hosts)
 

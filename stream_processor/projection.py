@@ -219,7 +219,7 @@ def project_pod(pod: PodJson, previous: PodRecord | None, *, arrived_at: int, de
         node=spec.node_name or None,
         addresses=intervals,
         host_network=bool(spec.host_network),
-        host_addresses=host_addresses(pod.status),
+        host_addresses=host_addresses(pod),
         created_at=_created_at(metadata),
         terminating=metadata.deletion_timestamp is not None,
         ended_at=end,

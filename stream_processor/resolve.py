@@ -1,0 +1,98 @@
+"""An observation into calls, or into the reasons why not. Pure.
+
+In: an observation, with the node that saw it, and the inventory. Out: a `Resolution`. `final` is True when the late
+window is over: then names may stand in for addresses that stayed unknown. The same observation and the same inventory
+give the same resolution. The rules are those of `docs/identity.md`.
+"""
+
+from __future__ import annotations
+
+from callgraph.addresses import canonical_address
+from callgraph.records import ConnectionObservation, DnsObservation
+from stream_processor.client_end import ClientEnd, find_client, is_resolver
+from stream_processor.inventory import ClusterInventory, Inventory
+from stream_processor.moment import Moment
+from stream_processor.resolution import Attributed, Reason, Refusal, Resolution
+from stream_processor.server_end import Port, ServerEnd, find_accepting, find_answered
+
+__all__ = ["Attributed", "Reason", "Refusal", "Resolution", "resolve"]
+
+Observation = DnsObservation | ConnectionObservation
+_DNS_PORT = 53
+
+
+def resolve(observation: Observation, inventory: Inventory, *, cluster: str, node: str, final: bool) -> Resolution:
+    """Resolve one observation."""
+    view = inventory.cluster(cluster)
+    refusal = refuse_unseen(observation)
+    if refusal is not None:
+        return Resolution(refusals=(refusal,))
+    moment = Moment(observation.observed_at)
+    client = client_of(observation, view, moment, node=node)
+    if client.refusal is not None:
+        return join(observation, client, ServerEnd((), (), wait=False))
+    return join(observation, client, servers_of(observation, view, moment, final=final))
+
+
+def refuse_unseen(observation: Observation) -> Refusal | None:
+    """Refuse what is no call whoever had the addresses (R8.2, R13)."""
+    if isinstance(observation, DnsObservation):
+        return None
+    if observation.server_port == _DNS_PORT:
+        return Refusal("event", observation.server_address, "dns_transport")
+    if observation.client_side == "unknown":
+        return Refusal("event", observation.client_address, "direction_unknown")
+    return None
+
+
+def client_of(observation: Observation, view: ClusterInventory, moment: Moment, *, node: str) -> ClientEnd:
+    """Name the client's end."""
+    try:
+        address = canonical_address(observation.client_address)
+    except ValueError:
+        refusal = Refusal("client", observation.client_address, "malformed_address")
+        return ClientEnd(None, None, refusal, wait=False)
+    if isinstance(observation, ConnectionObservation):
+        return find_client(view, address, moment, node=node, pod_uid=observation.pod_uid)
+    client = find_client(view, address, moment, node=node)
+    if client.pod is not None and is_resolver(client.pod):
+        return ClientEnd(None, client.pod, Refusal("client", address, "dns_infrastructure"), wait=False)
+    return client
+
+
+def servers_of(observation: Observation, view: ClusterInventory, moment: Moment, *, final: bool) -> ServerEnd:
+    """Name the servers' end."""
+    if isinstance(observation, DnsObservation):
+        return find_answered(view, observation, moment, final=final)
+    try:
+        address = canonical_address(observation.server_address)
+    except ValueError:
+        refusal = Refusal("server", observation.server_address, "malformed_address")
+        return ServerEnd((), (refusal,), wait=False)
+    return find_accepting(view, address, moment, Port(observation.server_port, observation.network_transport))
+
+
+def join(observation: Observation, client: ClientEnd, server: ServerEnd) -> Resolution:
+    """Put both ends together; a pod and itself are no call (R13)."""
+    if client.workload is None:
+        return Resolution(refusals=(client.refusal,) if client.refusal else (), wait=client.wait)
+    dns = isinstance(observation, DnsObservation)
+    attributed: list[Attributed] = []
+    refusals = server.refusals
+    for each in server.servers:
+        if each.pod is not None and client.pod is not None and each.pod.uid == client.pod.uid:
+            refusals = (*refusals, Refusal("event", observation.client_address, "self_call"))
+            continue
+        attributed.append(
+            Attributed(
+                client=client.workload,
+                server=each.workload,
+                evidence="dns" if isinstance(observation, DnsObservation) else observation.evidence,
+                service=each.service,
+                dns_name=observation.dns_question_name if isinstance(observation, DnsObservation) else None,
+                server_port=None if dns else each.port,
+                network_transport=None if dns else observation.network_transport,
+                backends=each.backends,
+            )
+        )
+    return Resolution(tuple(attributed), refusals, client.wait or server.wait)
