@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 
 import pytest
@@ -15,6 +16,13 @@ def pytest_report_header():
     from tests.brokers import plan_broker  # noqa: PLC0415  (only sessions that use a broker load its client)
 
     return f"kafka for tests that need it: {plan_broker()}"
+
+
+def pytest_sessionfinish(session):
+    """Where skips are forbidden (.ci/run), one skip fails the run: the machine must have what the tests need."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("WHOCALLS_TEST_SKIPS") == "forbidden" and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter, config):

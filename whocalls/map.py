@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,25 +13,32 @@ from callgraph.records import ConnectionObservation, DnsObservation
 from whocalls.options import settings_options, take_settings
 from whocalls.rendering import filter_options, output_options, print_graph
 
+if TYPE_CHECKING:
+    from capture_agent.observe import Refusal
+
+_KINDS = ("live", "pcap:", "proc:", "coredns-log:", "calico-log:")
+
 
 @click.command("map")
-@click.argument("captures", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("sources", metavar="CAPTURE...", nargs=-1)
 @click.option("--kube", required=True, help="Objects, as `kubectl get pods,services,… -A -o json` prints them.")
-@click.option("--sockets", multiple=True, type=click.Path(path_type=Path), help="Saved tree of /proc/*/net files.")
+@click.option("--sockets", multiple=True, metavar="FOLDER", help="Saved tree of /proc/*/net files.")
 @click.option("--events", default="", help="Watch events, one JSON a line, applied after the objects.")
 @click.option("--node", default="", help="Node that the captures were made on (where two pods share an address).")
 @output_options
 @filter_options
 @settings_options("attribution")
 def map_command(
-    captures: tuple[Path, ...],
+    sources: tuple[str, ...],
     kube: str,
-    sockets: tuple[Path, ...],
+    sockets: tuple[str, ...],
     events: str,
     node: str,
     **parameters: Any,
 ) -> None:
-    r"""Captures (pcap, pcapng) and Kubernetes objects to the graph, offline.
+    r"""Captures and Kubernetes objects to the graph, offline.
+
+    A capture is a pcap or pcapng file, or KIND:PATH with the kinds pcap, proc, coredns-log and calico-log.
 
     \b
     Example:
@@ -44,14 +50,15 @@ def map_command(
     from stream_processor.object_files import read_objects  # noqa: PLC0415
     from whocalls.offline import build_inventory, map_observations  # noqa: PLC0415
 
-    if not captures and not sockets:
+    sources += tuple(f"proc:{folder}" for folder in sockets)
+    if not sources:
         raise ConfigurationError("whocalls map has nothing to look at (name a capture, or --sockets FOLDER)")
     settings = take_settings(parameters)
     read = read_objects(kube, events, cluster=settings.cluster, attribution=settings.attribution)
     inventory = build_inventory(read.objects, settings.attribution, cluster=settings.cluster)
     refused: Counter[str] = Counter()
     edges = map_observations(
-        _observe(captures, sockets, refused),
+        _observe(sources, refused),
         inventory,
         settings.attribution,
         cluster=settings.cluster,
@@ -63,22 +70,26 @@ def map_command(
     print_graph(build_graph(edges), empty="no call was attributed", **parameters)
 
 
-def _observe(
-    captures: Iterable[Path], sockets: Iterable[Path], refused: Counter[str]
-) -> Iterator[DnsObservation | ConnectionObservation]:
-    from capture_agent.capture_file import observe_capture  # noqa: PLC0415
-
-    from capture_agent.proc_tree import observe_proc_tree  # noqa: PLC0415
-    from capture_agent.replay import read_frames  # noqa: PLC0415
-
-    for capture in captures:
-        for seen in observe_capture(read_frames(capture)):
+def _observe(sources: Iterable[str], refused: Counter[str]) -> Iterator[DnsObservation | ConnectionObservation]:
+    for source in sources:
+        for seen in _observe_source(source):
             if isinstance(seen, DnsObservation | ConnectionObservation):
                 yield seen
             else:
                 refused[seen.reason] += 1
-    for folder in sockets:
-        yield from observe_proc_tree(folder)
+
+
+def _observe_source(text: str) -> Iterator[DnsObservation | ConnectionObservation | Refusal]:
+    """Read a capture, or KIND:PATH as `whocalls agent --source` does."""
+    from capture_agent.observe import observe_capture  # noqa: PLC0415
+    from capture_agent.program import observe_file  # noqa: PLC0415
+    from capture_agent.replay import read_frames  # noqa: PLC0415
+    from capture_agent.sources import FileSource, parse_source  # noqa: PLC0415
+
+    source = parse_source(text) if text.startswith(_KINDS) else FileSource("pcap", text)
+    if not isinstance(source, FileSource):
+        raise ConfigurationError("whocalls map reads files (`whocalls up` captures live)")
+    return observe_capture(read_frames(source.path)) if source.kind == "pcap" else observe_file(source)
 
 
 def _report(what: str, counts: Counter[str]) -> None:

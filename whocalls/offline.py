@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from stream_processor.attribution import Attribution, Origin
-
 from callgraph.records import (
     BatchCounters,
     ConnectionBatch,
@@ -22,6 +20,7 @@ from callgraph.records import (
     ObservationBatch,
     WatermarkRecord,
 )
+from stream_processor.attribution import Attribution, Origin
 from stream_processor.calls import gather_calls
 from stream_processor.fold import edge_key, fold
 from stream_processor.inventory import Inventory

@@ -3,10 +3,10 @@
 import json
 from collections import Counter
 
+import msgspec
 from scapy.layers.dns import DNS, DNSQR, DNSRR
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
-from stream_processor.attribution import Attribution, Origin
 
 from callgraph.codec import decode, encode
 from callgraph.records import BatchCounters, CallBatch, DnsAnswerBatch, Edge, InventoryRecord, WatermarkRecord
@@ -16,6 +16,7 @@ from capture_agent.packet import LINK_ETHERNET, parse_packet
 from sink_exporter.graph import build_graph
 from sink_exporter.render_text import render_text
 from sink_exporter.render_yaml import render_yaml
+from stream_processor.attribution import Attribution, Origin
 from stream_processor.calls import gather_calls
 from stream_processor.fold import fold
 from stream_processor.inventory import Inventory
@@ -81,9 +82,7 @@ def test_the_offline_line_gives_the_same_graph_and_counts_what_it_leaves_out():
     settings = AttributionSettings()
     packet = parse_packet(captured_answer(), LINK_ETHERNET)
     observation = observe_answer(packet, parse_dns(packet.payload), AT)
-    stranger = observe_answer(
-        packet._replace(destination_address="10.244.1.99"), parse_dns(packet.payload), AT
-    )  # nobody's address
+    stranger = msgspec.structs.replace(observation, client_address="10.244.1.99")
     refused: Counter[str] = Counter()
     inventory = build_inventory(shop_records(settings), settings, cluster="prod")
     edges = map_observations([observation, stranger], inventory, settings, cluster="prod", refused=refused)
