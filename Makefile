@@ -15,11 +15,13 @@ check: lint test ## lint + test
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
+# Nothing here goes to stdout: `make demo` prints the graph and nothing else there.
 $(READY): requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python --requirements requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@echo "making $(VENV) from requirements.lock" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) >&2
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python --requirements requirements.lock >&2
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . >&2
 	@touch $@
 
 venv: $(READY) ## the virtual environment, from the locked dependencies
