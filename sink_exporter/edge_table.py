@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
+from msgspec import Struct
 
 from callgraph.codec import decode, encode_key
 from callgraph.errors import DecodeError
@@ -18,13 +19,22 @@ from callgraph.records import Edge, Workload
 _LATEST_TIME = 2**63 - 1
 
 
+class Change(Struct, frozen=True, kw_only=True):
+    """What became of one edge since the last look: new without `before`, gone without `after`."""
+
+    before: Edge | None = None
+    after: Edge | None = None
+
+
 class EdgeTable:
     """Edges by record key.
 
     `revision` rises with every change; `shape_revision` only with changes that show in files without times and counts.
+    With `track_changes`, what changed waits to be taken.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, track_changes: bool = False) -> None:
+        self._before: dict[bytes, Edge | None] | None = {} if track_changes else None
         self.skipped: Counter[str] = Counter()
         self.records = 0
         self.revision = 0
@@ -38,6 +48,12 @@ class EdgeTable:
     def edges(self) -> Iterable[Edge]:
         """Return the edges that stand."""
         return self._edges.values()
+
+    def take_changes(self) -> list[Change]:
+        """Return what is different now from the last time this was asked, in the order it first changed."""
+        changed, self._before = self._before or {}, {}
+        changes = (Change(before=before, after=self._edges.get(key)) for key, before in changed.items())
+        return [change for change in changes if change.before != change.after]
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Take one record of the topic."""
@@ -67,14 +83,21 @@ class EdgeTable:
 
     def _put(self, key: bytes, edge: Edge) -> None:
         known = self._edges.get(key)
+        self._remember(key, known)
         self._edges[key] = edge
         self.revision += known != edge
         self.shape_revision += known is None or _shape(known) != _shape(edge)
 
     def _delete(self, key: bytes) -> None:
-        if self._edges.pop(key, None) is not None:
+        known = self._edges.pop(key, None)
+        if known is not None:
+            self._remember(key, known)
             self.revision += 1
             self.shape_revision += 1
+
+    def _remember(self, key: bytes, before: Edge | None) -> None:
+        if self._before is not None:
+            self._before.setdefault(key, before)
 
 
 def _key_of(edge: Edge | None) -> bytes:

@@ -17,9 +17,12 @@ from callgraph.records import Workload
 from sink_exporter.graph import Arrow, CallGraph, is_external, list_clusters
 
 
-def render_text(graph: CallGraph, *, external: bool = True) -> str:
-    """Render the graph as text that ends with a line break; an empty graph as the empty text."""
-    writer = _Writer(graph)
+def render_text(graph: CallGraph, *, external: bool = True, full: bool = False) -> str:
+    """Render the graph as text that ends with a line break; an empty graph as the empty text.
+
+    `full` says the namespace of every server, as otterize-cli does.
+    """
+    writer = _Writer(graph, full=full)
     sections = [writer.section(graph.calls, "calls")]
     if external:
         sections.append(writer.section(graph.external, "calls outside the cluster"))
@@ -38,7 +41,8 @@ def escape_control(text: str) -> str:
 class _Writer:
     """What the whole graph decides about the wording of each line."""
 
-    def __init__(self, graph: CallGraph) -> None:
+    def __init__(self, graph: CallGraph, *, full: bool) -> None:
+        self._full = full
         self._several_clusters = len(list_clusters(graph)) > 1
         self._shared_names = _find_shared_names(graph.arrows)
 
@@ -52,8 +56,8 @@ class _Writer:
     def _servers(self, client: Workload, arrows: Iterable[Arrow]) -> Iterator[str]:
         for arrow in arrows:
             server = arrow.server
-            home = (client.cluster, client.namespace)
-            bare = is_external(server) or (server.cluster, server.namespace) == home
+            at_home = (server.cluster, server.namespace) == (client.cluster, client.namespace)
+            bare = is_external(server) or (at_home and not self._full)
             yield f"  - {self._title(server)}{'' if bare else self._place(server)}\n"
 
     def _title(self, workload: Workload) -> str:

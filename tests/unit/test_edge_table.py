@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from callgraph.codec import encode, encode_key
 from callgraph.records import Applied, WatermarkRecord
-from sink_exporter.edge_table import EdgeTable
+from sink_exporter.edge_table import Change, EdgeTable
 from tests.graphs import edge_of, workload
 
 EDGE = edge_of(workload("a"), workload("b"), first_seen=1, last_seen=2, observations=1)
@@ -70,3 +70,22 @@ def test_the_revision_rises_with_every_change_the_shape_only_with_visible_ones()
     assert (table.revision, table.shape_revision) == (3, 2)
     table.apply(KEY, None)
     assert (table.revision, table.shape_revision) == (4, 3)
+
+
+def test_changes_since_the_last_look_are_taken_once():
+    table = EdgeTable(track_changes=True)
+    table.apply(KEY, encode(EDGE))
+    assert table.take_changes() == [Change(after=EDGE)]
+    assert table.take_changes() == []
+    later = replace(EDGE, last_seen=9)
+    table.apply(KEY, encode(later))
+    assert table.take_changes() == [Change(before=EDGE, after=later)]
+    table.apply(KEY, None)
+    assert table.take_changes() == [Change(before=later)]
+
+
+def test_what_came_and_went_between_two_looks_is_no_change():
+    table = EdgeTable(track_changes=True)
+    table.apply(KEY, encode(EDGE))
+    table.apply(KEY, None)
+    assert table.take_changes() == []

@@ -21,6 +21,12 @@ def test_a_server_in_another_namespace_names_it():
     )
 
 
+def test_the_namespace_of_every_server_is_said_when_asked_for():
+    assert render_text(graph_of((workload("a"), workload("b"))), full=True) == (
+        "a in namespace shop calls:\n  - b in namespace shop\n"
+    )
+
+
 def test_clients_are_sorted_by_namespace_then_name():
     text = render_text(
         graph_of(
