@@ -1,0 +1,270 @@
+"""The identity cases: Kubernetes objects, then timed events, and who calls whom in the end.
+
+In: cases as in `identity_cases.json`. `replay` drives one through projector, inventory and attribution in the order of
+processing time; between two events the watermark is what a heartbeat of a drained watch would have said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from callgraph.addresses import canonical_address
+from callgraph.records import (
+    ConnectionBatch,
+    ConnectionObservation,
+    DnsAnswerBatch,
+    DnsObservation,
+    KubeObject,
+    ObservationBatch,
+    WatermarkRecord,
+)
+from stream_processor.attribution import Attribution, Decision, Origin
+from stream_processor.inventory import Inventory
+from stream_processor.kube_types import KubeKind, decode_kind
+from stream_processor.projection import Projector
+from stream_processor.settings import AttributionSettings
+
+Case = dict[str, Any]
+
+CLUSTER = "kind"
+_SECOND = 1_000_000_000
+_RESOURCES = {
+    "Pod": "pods",
+    "Service": "services",
+    "EndpointSlice": "endpointslices",
+    "Node": "nodes",
+    "ReplicaSet": "replicasets",
+    "Job": "jobs",
+}
+
+
+class Step(NamedTuple):
+    """What happens at a processing time: an event of the watch, or an observation that reaches the processor."""
+
+    at: int
+    number: int
+    event: dict[str, Any]
+
+
+class Outcome(NamedTuple):
+    """What a case came to: the decisions by event, and the events that no agent would have made an observation of."""
+
+    decisions: list[tuple[int, Decision]]
+    unseen: list[int]
+
+
+def run_case(case: Case, defaults: dict[str, Any], base: int) -> str | None:
+    """Run a case; return None where the code agrees with it, else one line that says how it does not."""
+    outcome = replay(case, {**defaults, **(case.get("config") or {})}, base)
+    return compare(case["expect"], outcome)
+
+
+def replay(case: Case, config: dict[str, Any], base: int) -> Outcome:
+    """Drive a case through the pure core."""
+    settings = settings_of(config)
+    inventory = Inventory(settings)
+    projector = Projector(CLUSTER, settings)
+    attribution = Attribution(inventory, settings)
+    outcome = Outcome([], [])
+
+    def advance(watermark: int) -> None:
+        inventory.apply(WatermarkRecord(cluster=CLUSTER, at=watermark, denied=denied(config)))
+        outcome.decisions.extend((found.origin.offset, found) for found in attribution.advance(now=watermark))
+
+    steps = steps_of(case, base)
+    first = min([base, *(step.at for step in steps)])
+    inventory.apply_all(project(projector, "ADDED", case["objects"], config, first))
+    for step in steps:
+        advance(step.at - 1)
+        if step.event["type"] == "k8s":
+            inventory.apply_all(project_event(projector, step, config))
+        elif (batch := observe(step.event, base)) is None:
+            outcome.unseen.append(step.number)
+        else:
+            attribution.offer(batch, Origin("observations", 0, step.number), now=step.at)
+    advance(max([base, *(step.at for step in steps)]) + int(3600 * _SECOND))
+    return outcome
+
+
+def steps_of(case: Case, base: int) -> list[Step]:
+    """Return the events in the order of their processing."""
+    steps = [
+        Step(_nanoseconds(event.get("at", event["t"]), base), index, event)
+        for index, event in enumerate(case["events"])
+    ]
+    return sorted(steps, key=lambda step: step.at)
+
+
+def settings_of(config: dict[str, Any]) -> AttributionSettings:
+    """Read a case's configuration."""
+    return AttributionSettings(
+        cluster_domain=config["clusterDomain"],
+        hold_seconds=config["hold"],
+        late_seconds=config["late"],
+        tolerance_seconds=config["skew"],
+        override_annotations=tuple(config["overrideAnnotations"]),
+        override_labels=tuple(config["overrideLabels"]),
+        service_cidrs=tuple(config["serviceCIDRs"]),
+        pod_cidrs=tuple(config.get("podCIDRs") or ()),
+        patience_seconds=86_400.0,
+    )
+
+
+def denied(config: dict[str, Any]) -> tuple[str, ...]:
+    """Name the resources that a case forbids."""
+    return tuple(_RESOURCES[kind] for kind in config["forbidden"])
+
+
+def project(
+    projector: Projector, op: Any, objects: list[dict[str, Any]], config: dict[str, Any], at: int
+) -> Iterator[KubeObject]:
+    """Project the objects that a case's watcher may see."""
+    for obj in objects:
+        if _visible(obj, config) and (record := projector.apply(op, json.dumps(obj).encode(), at)) is not None:
+            yield record
+
+
+def project_event(projector: Projector, step: Step, config: dict[str, Any]) -> Iterator[KubeObject]:
+    """Project one event of the watch."""
+    if step.event["op"] != "RELIST":
+        yield from project(projector, step.event["op"], [step.event["object"]], config, step.at)
+        return
+    kinds: list[KubeKind] = sorted({item["kind"] for item in step.event["items"]}) or [step.event.get("kind", "Pod")]
+    for kind in kinds:
+        items = [item for item in step.event["items"] if item["kind"] == kind and _visible(item, config)]
+        decoded = [decode_kind(kind, json.dumps(item).encode()) for item in items]
+        yield from projector.relist(kind, decoded, step.at)
+
+
+def observe(event: dict[str, Any], base: int) -> ObservationBatch | None:
+    """Make the observation that an agent makes of an event; None where it makes none."""
+    at = _nanoseconds(event["t"], base)
+    common = {"cluster": CLUSTER, "node": event.get("node", ""), "boot_id": "b", "sequence": 0, "sent_at": at}
+    if event["type"] == "dns":
+        answer = observe_dns(event, at)
+        return DnsAnswerBatch(**common, observations=(answer,)) if answer else None
+    connection = ConnectionObservation(
+        observed_at=at,
+        network_transport=event.get("proto", "tcp"),
+        client_address=_canonical(event["src"]),
+        server_address=_canonical(event["dst"]),
+        server_port=event["dport"],
+        client_port=event.get("sport"),
+        evidence="syn" if event.get("origin") == "syn" else "socket",
+        pod_uid=_hint(event),
+    )
+    return ConnectionBatch(**common, observations=(connection,))
+
+
+def observe_dns(event: dict[str, Any], at: int) -> DnsObservation | None:
+    """Follow the answer's chain as the agent does; NXDOMAIN, NODATA and PTR are nothing to it (R7.6)."""
+    if event.get("rcode", "NOERROR") != "NOERROR":
+        return None
+    answers = [{**each, "name": _fold(each["name"])} for each in event.get("answers") or ()]
+    aliases = {each["name"]: _fold(each["data"]) for each in answers if each["type"] == "CNAME"}
+    chain = [_fold(event["qname"])]
+    while chain[-1] in aliases and len(chain) <= len(aliases):
+        chain.append(aliases[chain[-1]])
+    ends = [each for each in answers if each["name"] == chain[-1] and each["type"] != "CNAME"]
+    addresses = sorted({_canonical(each["data"]) for each in ends if each["type"] in {"A", "AAAA"}})
+    targets = sorted({_fold(each["data"].split()[-1]) for each in ends if each["type"] in {"SRV", "HTTPS", "SVCB"}})
+    if not addresses and not targets:
+        return None
+    return DnsObservation(
+        observed_at=at,
+        network_transport="udp",
+        client_address=_canonical(event["client"]),
+        server_address=_canonical(event["server"]),
+        dns_question_name=chain[0],
+        dns_question_type=event.get("qtype") or ends[0]["type"],
+        addresses=tuple(addresses),
+        cnames=tuple(chain[1:]),
+        targets=tuple(targets),
+        ttl_seconds=min(each.get("ttl", 0) for each in ends),
+    )
+
+
+def compare(expect: dict[str, Any], outcome: Outcome) -> str | None:
+    """Compare edges as a set of (client, server), their other keys where given, and refusals as a set."""
+    edges = _edges(outcome)
+    expected = {(_identity(edge["client"]), _identity(edge["server"])): edge for edge in expect["edges"]}
+    if edges.keys() != expected.keys():
+        return f"edges: expected {sorted(expected)}, found {sorted(edges)}"
+    for ends, edge in expected.items():
+        for key in edge.keys() - {"client", "server"}:
+            wanted, found = edge[key], edges[ends].get(key)
+            if key == "backends":
+                wanted, found = sorted(map(_identity, wanted)), sorted(found or ())
+            if wanted != found:
+                return f"{key} of {ends}: expected {wanted!r}, found {found!r}"
+    wanted_refusals = {(each["event"], each["side"], each["reason"]) for each in expect.get("unresolved", [])}
+    refusals = _refusals(outcome)
+    if refusals != wanted_refusals:
+        return f"unresolved: expected {sorted(wanted_refusals)}, found {sorted(refusals)}"
+    return None
+
+
+def _edges(outcome: Outcome) -> dict[tuple[Any, Any], dict[str, Any]]:
+    edges: dict[tuple[Any, Any], dict[str, Any]] = {}
+    for _, decision in sorted(outcome.decisions, key=lambda found: found[0]):
+        for call in decision.attributed:
+            client = (call.client.namespace, call.client.kind, call.client.name)
+            server = (call.server.namespace, call.server.kind, call.server.name)
+            edge = edges.setdefault((client, server), {"evidence": []})
+            evidence = "dns" if call.evidence == "dns" else "conn"
+            edge["evidence"] = sorted({*edge["evidence"], evidence})
+            edge["service"] = edge.get("service") or call.service
+            edge["backends"] = [(each.namespace, each.kind, each.name) for each in call.backends]
+            edge["port"] = edge.get("port") or call.server_port
+    return edges
+
+
+def _refusals(outcome: Outcome) -> set[tuple[int, str, str]]:
+    found = {(index, "event", "not_an_answer") for index in outcome.unseen}
+    for index, decision in outcome.decisions:
+        if not decision.attributed:
+            found |= {(index, each.side, each.reason) for each in decision.refusals}
+    return found
+
+
+def _identity(workload: dict[str, str]) -> tuple[str, str, str]:
+    return workload["namespace"], workload["kind"], workload["name"]
+
+
+def _visible(obj: dict[str, Any], config: dict[str, Any]) -> bool:
+    namespace, namespaces = obj["metadata"].get("namespace"), config["watchNamespaces"]
+    return obj["kind"] not in config["forbidden"] and (namespaces is None or not namespace or namespace in namespaces)
+
+
+def _hint(event: dict[str, Any]) -> str | None:
+    for key in ("podUID", "podUid", "pod_uid", "uid", "hint"):
+        value = event.get(key)
+        if isinstance(value, dict):
+            value = _hint(value)
+        if value:
+            return str(value)
+    return None
+
+
+def _fold(name: str) -> str:
+    return name.rstrip(".").lower()
+
+
+def _canonical(address: str) -> str:
+    try:
+        return canonical_address(address)
+    except ValueError:
+        return address
+
+
+def _nanoseconds(seconds: float, base: int) -> int:
+    # Thousandths are as fine as any case is; floats of whole nanoseconds would not be exact.
+    return base + round(seconds * 1000) * 1_000_000
+
+
+def base_of(document: dict[str, Any]) -> int:
+    """Return the time that a file's times count from."""
+    return int(datetime.fromisoformat(document["time_base"]).timestamp()) * _SECOND
