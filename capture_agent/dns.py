@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from struct import Struct as Wire
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from msgspec import Struct
 
@@ -84,7 +84,7 @@ class DnsAnswer(Struct, frozen=True, gc=False):
     """TC was set, or more than MAX_RECORDS came: the complete records before the cut are used."""
 
 
-class _Fact(NamedTuple):
+class _Fact(Struct, frozen=True, gc=False):
     """What one record says: the owner has this address, or stands behind this target."""
 
     owner: str
@@ -184,6 +184,8 @@ def _read_one(cursor: WireCursor, records: _Records, at: int) -> int:
 
 def _read_whole_name(cursor: WireCursor, at: int, size: int) -> str:
     """Read a name that must fill what is left of the record data."""
+    if size < 1:
+        raise MalformedDnsError("data_length")
     name, after = cursor.read_name(at)
     if after != at + size:
         raise MalformedDnsError("data_length")

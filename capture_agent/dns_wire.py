@@ -9,6 +9,7 @@ Source: RFC 1035 sections 2.3.4, 3.1, 4.1.4; RFC 4343.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct as Wire
 
 from capture_agent.malformed import MalformedDnsError
@@ -77,6 +78,10 @@ class WireCursor:
 
     def read_name(self, at: int) -> tuple[str, int]:
         """Read a name; return it with the position after it."""
+        end = self.message.find(0, at, at + MAX_NAME_BYTES)
+        name = spell_wire(self.message[at : end + 1]) if end >= 0 else None
+        if name is not None:
+            return name, end + 1
         labels, after = self._walk_labels(at)
         return spell_name(labels), after
 
@@ -119,6 +124,17 @@ class WireCursor:
         if not HEADER_BYTES <= target < start:
             raise MalformedDnsError("pointer")
         return target
+
+
+@lru_cache(maxsize=4096)
+def spell_wire(wire: bytes) -> str | None:
+    """Spell bytes that are one whole name without pointers; None if they are not. The same names come all day."""
+    labels = []
+    at, last = 0, len(wire) - 1
+    while at < last and 0 < wire[at] < 0x40:
+        labels.append(wire[at + 1 : at + 1 + wire[at]])
+        at += wire[at] + 1
+    return spell_name(labels) if at == last and wire[last] == 0 else None
 
 
 def spell_name(labels: list[bytes]) -> str:
