@@ -25,6 +25,9 @@ from stream_processor.unresolved import UnresolvedSample
 OFFERED_BEFORE_SETTLING = 4000
 """Observations that are taken before what is decided is sent, unless the timer comes first."""
 
+_BATCHES: Any = ObservationBatch
+"""A union of types serves where a type is asked for."""
+
 Acknowledge = Callable[[list[Any]], None]
 Reject = Callable[[DecodeError, Any, Callable[[], None]], None]
 
@@ -73,7 +76,7 @@ class Resolving:
         if entry is None:
             return
         try:
-            batch = decode(message.value, ObservationBatch)  # type: ignore[arg-type]  # (a union of types is one, too)
+            batch: ObservationBatch = decode(message.value, _BATCHES)
         except DecodeError as error:
             self._reject(error, message, partial(self._settle, entry, 1))
             return

@@ -30,8 +30,8 @@ from stream_processor.shift import Shift
 from stream_processor.topic_reader import read_topic
 
 TICK_SECONDS = 0.1
-MOST_HELD = 150_000
-"""Observations that may wait for the inventory, before no more are taken."""
+HELD_SHARE = 0.75
+"""Of what attribution can hold before it gives up the oldest: beyond this, no more is taken from Kafka."""
 
 
 class WorkerSettings(NamedTuple):
@@ -126,8 +126,12 @@ class Worker:
             shift.folding.publish_due(now=time.monotonic_ns())
             self._send_samples(shift)
 
+    def is_full(self, shift: Shift) -> bool:
+        """Tell whether as much waits for the inventory as may."""
+        return shift.resolving.held >= HELD_SHARE * self._settings.attribution.held_observations
+
     def _has_room(self, shift: Shift) -> bool:
-        return self.inventory_reader.ready.is_set() and shift.resolving.held < MOST_HELD and self.outbox.has_room
+        return self.inventory_reader.ready.is_set() and not self.is_full(shift) and self.outbox.has_room
 
     async def _restore(self, shift: Shift) -> None:
         partitions = sorted(number for topic, number in shift.assigned if topic == self._calls.name)
