@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-import textwrap
 import tomllib
 
 import click
@@ -145,53 +144,81 @@ def test_versions_are_those_of_the_project():
     assert f"ARG VERSION={version}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
-BLOCKED = """
-import sys
+RUN_WITH_EXTRAS = """
+import sys, tomllib
 from importlib.metadata import packages_distributions, requires
 from packaging.requirements import Requirement
 
-def closure(name, extras, seen):
-    for text in requires(name) or []:
-        requirement = Requirement(text)
-        if any(not requirement.marker or requirement.marker.evaluate({"extra": extra}) for extra in extras or [""]):
-            if requirement.name not in seen:
-                seen.add(requirement.name)
-                closure(requirement.name, requirement.extras, seen)
+def closure(texts, extras, seen):
+    for requirement in map(Requirement, texts):
+        marker = requirement.marker
+        wanted = any(not marker or marker.evaluate({"extra": extra}) for extra in extras or [""])
+        if wanted and requirement.name not in seen:
+            seen.add(requirement.name)
+            closure(requires(requirement.name) or [], requirement.extras, seen)
     return seen
 
+pyproject, extras, *command = sys.argv[1:]
+project = tomllib.loads(open(pyproject, "rb").read().decode())["project"]
+texts = project["dependencies"] + [t for extra in extras.split(",") for t in project["optional-dependencies"][extra]]
 normal = lambda name: name.lower().replace("_", "-")
-role, *modules = sys.argv[1:]
-kept = {normal(name) for name in closure("whocalls", role.split(","), set())} | {"whocalls"}
-blocked = {top for top, owners in packages_distributions().items() if not {normal(owner) for owner in owners} & kept}
+kept = {normal(name) for name in closure(texts, [], set())} | {"whocalls"}
+absent = {top for top, owners in packages_distributions().items() if not {normal(owner) for owner in owners} & kept}
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in blocked:
+        if name.partition(".")[0] in absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-for module in [name for name in sys.modules if name.partition(".")[0] in blocked]:
+for module in [name for name in sys.modules if name.partition(".")[0] in absent]:
     del sys.modules[module]
 sys.meta_path.insert(0, Absent())
-import importlib
-for module in modules:
-    importlib.import_module(module)
+from whocalls.command import main
+sys.argv[1:] = command
+main()
 """
+UNREACHABLE = 6
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    from whocalls.shop_traffic import write_shop_input  # noqa: PLC0415  (scapy)
+
+    return write_shop_input(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.mark.parametrize(
-    ("extras", "modules"),
+    ("extras", "command", "expected"),
     [
-        ("agent", ["whocalls.roles", "capture_agent.program"]),
-        ("processor", ["whocalls.roles", "stream_processor.program", "stream_processor.watcher"]),
-        ("exporter", ["whocalls.roles", "whocalls.topics", "sink_exporter.program"]),
-        ("agent,replay", ["whocalls.demo", "capture_agent.program", "capture_agent.replay"]),
+        ("agent", "agent --source proc:{proc}", UNREACHABLE),
+        ("agent,replay", "agent --source pcap:{pcap} --source proc:{proc}", UNREACHABLE),
+        ("agent,replay", "demo --write-input {folder}", 0),
+        ("processor", "processor --processor-listen 127.0.0.1:0", UNREACHABLE),
+        ("processor", "watcher --watcher-objects-file {kube}", UNREACHABLE),
+        ("exporter", "exporter --once", UNREACHABLE),
+        ("exporter", "topics apply", UNREACHABLE),
     ],
 )
-def test_each_image_has_the_packages_that_its_role_imports(extras, modules):
+def test_each_image_has_the_packages_that_its_commands_need(extras, command, expected, shop, tmp_path):
+    """A package that is missing ends with another exit code than a Kafka that is."""
+    paths = {"pcap": shop.captures["node-1"], "proc": shop.proc_trees["node-1"], "kube": shop.objects}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(BLOCKED), extras, *modules], capture_output=True, text=True, check=False
+        [
+            sys.executable,
+            "-c",
+            RUN_WITH_EXTRAS,
+            ROOT / "pyproject.toml",
+            extras,
+            *command.format(**paths, folder=tmp_path).split(),
+        ],
+        env={"WHOCALLS_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "WHOCALLS_KAFKA_CONNECT_SECONDS": "0.2", "PATH": ""},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == expected, done.stderr
 
 
 # -- The compose file -------------------------------------------------------------------------------------------------
