@@ -19,6 +19,7 @@ from sink_exporter.edge_table import EdgeTable
 _BATCH = 1_000
 _SLICE_SECONDS = 0.2
 """A poll keeps signals waiting for so long."""
+_RETRY_SECONDS = 0.1
 
 
 class EdgeReader:
@@ -79,13 +80,20 @@ class EdgeReader:
         return ends
 
     def _ask_watermarks(self, partition: Any) -> tuple[int, int]:
-        from confluent_kafka import KafkaException  # noqa: PLC0415
+        """Ask until the partition has a leader: a topic just made has none for a moment."""
+        from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
 
-        try:
-            first, end = self._consumer.get_watermark_offsets(partition, timeout=self._kafka.connect_seconds)
-        except KafkaException as error:
-            raise self._failure(error.args[0]) from error
-        return first, end
+        deadline = time.monotonic() + self._kafka.connect_seconds
+        while True:
+            try:
+                first, end = self._consumer.get_watermark_offsets(partition, timeout=self._kafka.connect_seconds)
+            except KafkaException as error:
+                denied = error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+                if denied or time.monotonic() >= deadline:
+                    raise self._failure(error.args[0]) from error
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return first, end
 
     def _poll(self) -> list[Any]:
         messages: list[Any] = self._consumer.consume(_BATCH, _SLICE_SECONDS)

@@ -115,6 +115,9 @@ def _export(table: EdgeTable, exporter: ExporterSettings, log: Logger, status: S
     status.exported = True
     for name in result.edited:
         log.warning("edited_file_replaced", file=name, kept=f"{exporter.out}/.whocalls/edited/{name}")
+    if table.skipped.total() > status.skips_told:
+        status.skips_told = table.skipped.total()
+        log.warning("records_skipped", **table.skipped)
     if result.changed:
         log.info("graph_exported", out=exporter.out, **_summarize(result, table), seconds=time.monotonic() - started)
 

@@ -27,6 +27,7 @@ class Status:
         self.table = EdgeTable()
         self.exported = False
         self.files_written = 0
+        self.skips_told = 0
         self._alive_at = time.monotonic()
 
     def beat(self) -> None:

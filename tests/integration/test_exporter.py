@@ -1,5 +1,6 @@
 """The exporter on a real broker: complete before it writes, following after, undisturbed by rubbish."""
 
+import functools
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from callgraph.broker import Broker
 from callgraph.clients import producer_config
 from callgraph.codec import encode, encode_key
 from callgraph.errors import ConfigurationError, PortTakenError, TopicError, UnreachableError
-from callgraph.settings import KafkaSettings, LogSettings
+from callgraph.settings import KafkaSettings, LogSettings, TopicSettings
 from callgraph.telemetry import LeanLogger
 from callgraph.topics import find_topic, full_name
 from sink_exporter.program import load_graph, read_table, run_exporter
@@ -35,20 +36,20 @@ def key_of(edge):
     return encode_key(edge.client.name, edge.server.name, edge.server_port, edge.network_transport)
 
 
+def publish_to(kafka, topics, *records):
+    Broker(kafka).require_topics([find_topic("call-graph")], topics)
+    producer = Producer(producer_config(kafka, client_id="test"))
+    for record in records:
+        key, value = record if isinstance(record, tuple) else (key_of(record), encode(record))
+        producer.produce(full_name("call-graph", topics), key=key, value=value)
+    assert producer.flush(30) == 0
+
+
 @pytest.fixture
 def publish(kafka_settings, topic_settings):
     """Write edges, tombstones and raw values to the topic of this test."""
     Broker(kafka_settings).require_topics([find_topic("call-graph")], topic_settings)
-    producer = Producer(producer_config(kafka_settings, client_id="test"))
-    topic = full_name("call-graph", topic_settings)
-
-    def send(*records):
-        for record in records:
-            key, value = record if isinstance(record, tuple) else (key_of(record), encode(record))
-            producer.produce(topic, key=key, value=value)
-        assert producer.flush(20) == 0
-
-    return send
+    return functools.partial(publish_to, kafka_settings, topic_settings)
 
 
 @pytest.fixture
@@ -178,6 +179,29 @@ def test_a_taken_port_is_one_sentence(export):
         taken.listen()
         with pytest.raises(PortTakenError, match=r"exporter\.listen"):
             export(listen=f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_a_broker_that_restarts_is_waited_for(start_kafka, tmp_path):
+    broker = start_kafka()
+    topics = TopicSettings(create=True, partitions=2)
+    edges = shop_edges()
+    publish_to(broker.kafka_settings, topics, edges[0])
+    stop = threading.Event()
+    exporter = ExporterSettings(out=str(tmp_path / "out"), interval_seconds=0.05)
+    arguments = {"kafka": broker.kafka_settings, "topics": topics, "exporter": exporter, "log": LOG, "stop": stop}
+    running = threading.Thread(target=run_exporter, kwargs=arguments)
+    running.start()
+    text = tmp_path / "out/callgraph.txt"
+    try:
+        await_that(text.exists)
+        broker.stop()
+        broker.start()
+        publish_to(broker.kafka_settings, topics, *edges)
+        await_that(lambda: text.read_text() == SHOP_TEXT, seconds=60)
+    finally:
+        stop.set()
+        running.join(20)
+    assert not running.is_alive()
 
 
 PROCESS = """
