@@ -36,7 +36,7 @@ def map_command(
     node: str,
     **parameters: Any,
 ) -> None:
-    r"""Captures and Kubernetes objects to the graph, offline.
+    """Captures and Kubernetes objects to the graph, offline.
 
     A capture is a pcap or pcapng file, or KIND:PATH with the kinds pcap, proc, coredns-log and calico-log.
 
@@ -45,7 +45,7 @@ def map_command(
       kubectl get pods,services,endpointslices,replicasets,jobs,nodes -A -o json > objects.json
       tcpdump -i any -w capture.pcap 'port 53 or (tcp[13] & 0x12 = 2)'
       whocalls map capture.pcap --kube objects.json
-    """
+    """  # noqa: D301  (click reads the escape)
     from sink_exporter.graph import build_graph  # noqa: PLC0415  (help must not load the processor)
     from stream_processor.object_files import read_objects  # noqa: PLC0415
     from whocalls.offline import build_inventory, map_observations  # noqa: PLC0415

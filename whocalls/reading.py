@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sink_exporter.formats import FORMATS
 from whocalls.options import settings_options, take_settings
-from whocalls.rendering import FORMATS, filter_options, input_options, output_options, print_graph
+from whocalls.rendering import filter_options, input_options, output_options, print_graph
 
 if TYPE_CHECKING:
     from sink_exporter.graph import CallGraph
@@ -26,13 +27,13 @@ def list_command(input_file: str | None, **parameters: Any) -> None:
 
 
 @click.command("export")
-@click.argument("output", metavar="FORMAT", type=click.Choice(FORMATS))
+@click.argument("output", metavar="FORMAT", type=click.Choice(list(FORMATS)))
 @click.option("-O", "--output-file", type=click.Path(), help="Write here, not to stdout.")
 @input_options
 @filter_options
 @settings_options("kafka", "topics")
 def export_command(input_file: str | None, **parameters: Any) -> None:
-    """Write the graph in a format: text, yaml or json."""
+    """Write the graph in a format."""
     settings = take_settings(parameters)
     print_graph(_read(input_file, settings), empty=_why_empty(input_file, settings), **parameters)
 

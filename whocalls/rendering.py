@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sink_exporter.formats import FORMATS, render_graph
+
 if TYPE_CHECKING:
     from sink_exporter.graph import CallGraph
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-FORMATS = ("text", "yaml", "json")
 
 
 def input_options(command: F) -> F:
@@ -26,7 +26,7 @@ def input_options(command: F) -> F:
 def output_options(command: F) -> F:
     """Add `-o FORMAT` and `-O PATH`."""
     command = click.option("-O", "--output-file", type=click.Path(), help="Write here, not to stdout.")(command)
-    return click.option("-o", "--output", type=click.Choice(FORMATS), default="text", show_default=True)(command)
+    return click.option("-o", "--output", type=click.Choice(list(FORMATS)), default="text", show_default=True)(command)
 
 
 def filter_options(command: F) -> F:
@@ -45,28 +45,17 @@ def filter_options(command: F) -> F:
     return command
 
 
-def print_graph(
-    graph: CallGraph, *, output: str, output_file: str | None, external: bool, empty: str, **filters: tuple[str, ...]
-) -> None:
+def print_graph(graph: CallGraph, *, output: str, output_file: str | None, empty: str, **filters: Any) -> None:
     """Filter the graph and write it in the format asked for; an empty one says why on stderr."""
     from sink_exporter.filters import Filter, filter_graph  # noqa: PLC0415  (help stays light)
 
     chosen = filter_graph(graph, Filter(**filters))
     if not chosen.arrows:
-        click.echo(f"{empty if not graph.arrows else 'no call passes the filters'}", err=True)
-    text = _render(chosen, output, external=external)
+        click.echo(empty if not graph.arrows else "no call passes the filters", err=True)
+    text = render_graph(chosen, output)
     if output_file in (None, "-"):
         click.echo(text, nl=False)
         return
     from sink_exporter.files import write_atomically  # noqa: PLC0415
 
     write_atomically(Path(str(output_file)), text.encode())
-
-
-def _render(graph: CallGraph, output: str, *, external: bool) -> str:
-    from sink_exporter.render_json import render_json  # noqa: PLC0415
-    from sink_exporter.render_text import render_text  # noqa: PLC0415
-    from sink_exporter.render_yaml import render_yaml  # noqa: PLC0415
-
-    renderers = {"text": render_text, "yaml": render_yaml, "json": render_json}
-    return renderers[output](graph, external=external)
