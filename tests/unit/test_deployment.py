@@ -12,7 +12,7 @@ import click
 import pytest
 import yaml
 
-from callgraph.configuration import load_settings
+from callgraph.configuration import list_settings, load_settings
 from tests.deployment.chart import CHART, ROOT, objects, pod_specs, read_values, value_set_names
 from whocalls.configuration import Settings
 
@@ -240,12 +240,20 @@ def test_compose_waits_for_services_that_exist_and_on_conditions_that_can_come_t
             assert ("healthcheck" in services[name]) == (need["condition"] == "service_healthy")
 
 
-def test_compose_configures_what_the_programs_understand(tmp_path):
-    file = tmp_path / "whocalls.yaml"
-    file.write_text(compose_file()["configs"]["whocalls"]["content"], encoding="utf-8")
-    settings = load_settings(Settings, file=file)
+def test_compose_configures_what_the_programs_understand():
+    variables = {setting.variable for setting in list_settings(Settings)}
     advertised = compose_file()["services"]["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
-    assert f"INTERNAL://{settings.kafka.bootstrap_servers}" in advertised
+    for service in own_services().values():
+        environment = {name: str(value) for name, value in service["environment"].items()}
+        assert environment.keys() <= variables
+        settings = load_settings(Settings, environment=environment)
+        assert f"INTERNAL://{settings.kafka.bootstrap_servers}" in advertised
+        assert service.get("volumes", []) != ["./out:/out"] or settings.exporter.out == "/out"
+
+
+def test_compose_injects_no_file_into_a_read_only_root():
+    """Compose copies inline configs and secrets into the container, and the engine refuses (docker/compose 12031)."""
+    assert not compose_file().keys() & {"configs", "secrets"}
 
 
 def test_compose_replays_the_demo_shops_files():
