@@ -12,36 +12,30 @@ Source: RFC 1035 sections 4.1.1 to 4.1.4.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import chain
+from struct import Struct as Wire
+
 _POINTER = 0xC0
 _CNAME = 5
 _MAX_RECORDS = 64
+_ADDRESS_QUESTIONS = frozenset({1, 28})
+"""The low bytes of A and AAAA, the only questions whose answer needs no other section."""
+_ADDRESS_BYTES = frozenset({4, 16})
 
 
-def fingerprint(message: bytes, client: bytes) -> bytes | None:
-    """Return the key of an answer, or None. Raises IndexError where the message ends too early for one."""
+def fingerprint(message: bytes, client: bytes) -> bytes:
+    """Return the key of an answer, empty where there is none. Raises IndexError where the message ends too early for one."""
     zero = message.find(b"\0", 12)
     at = zero + 5
-    # The low byte of the question type; A is 1, AAAA is 28, and only these need no other section.
-    if message[zero + 2] != 1 and message[zero + 2] != 28:
-        return _whole_fingerprint(message, client, at)
     count = message[7]
-    if count == 1:
-        # The owner is a pointer, or else the question's name once more.
-        ttl = at + 6 if message[at] >= _POINTER else at + zero - 7
-        return client + message[2:ttl] + message[ttl + 4 : ttl + 6 + (message[ttl + 4] << 8 | message[ttl + 5])]
-    if count > _MAX_RECORDS:
-        return None
-    pieces = [client, message[2:at]]
-    ordered = 2
-    for _ in range(count):
-        ttl = at + 6 if message[at] >= _POINTER else message.find(b"\0", at) + 5
-        end = ttl + 6 + (message[ttl + 4] << 8 | message[ttl + 5])
-        pieces.append(message[at:ttl] + message[ttl + 4 : end])
-        if message[ttl - 3] == _CNAME:
-            ordered = len(pieces)
-        at = end
-    pieces[ordered:] = sorted(pieces[ordered:])
-    return b"".join(pieces)
+    if message[zero + 2] not in _ADDRESS_QUESTIONS:
+        count += message[9] + message[11]
+        return _cut_records(message, at, count, [client], 2) if count <= _MAX_RECORDS else b""
+    if count != 1:
+        return _fingerprint_many(message, client, at, count) if count <= _MAX_RECORDS else b""
+    ttl = at + 6 if message[at] >= _POINTER else message.find(b"\0", at) + 5
+    return client + message[2:ttl] + message[ttl + 4 : ttl + 6 + (message[ttl + 4] << 8 | message[ttl + 5])]
 
 
 def is_faithful(message: bytes) -> bool:
@@ -56,21 +50,45 @@ def is_faithful(message: bytes) -> bool:
         return False
 
 
-def _whole_fingerprint(message: bytes, client: bytes, at: int) -> bytes | None:
-    """Return the key over all sections, in order."""
-    count = message[7] + message[9] + message[11]
-    if count > _MAX_RECORDS:
-        return None
-    pieces = [client, message[2:at]]
+def _fingerprint_many(message: bytes, client: bytes, at: int, count: int) -> bytes:
+    """Return the key of several records: the CNAMEs that come first in their order, then the addresses sorted."""
+    pieces = [client]
+    kept = 2
+    while count:
+        ttl = at + 6 if message[at] >= _POINTER else message.find(b"\0", at) + 5
+        if message[ttl - 3] != _CNAME:
+            break
+        pieces.append(message[kept:ttl])
+        kept = ttl + 4
+        at = ttl + 6 + (message[kept] << 8 | message[ttl + 5])
+        count -= 1
+    if count > 1 and message[ttl + 5] in _ADDRESS_BYTES:
+        size = ttl + 6 + message[ttl + 5] - at
+        alike = message[at : at + count * size]
+        records = sorted(_layout(ttl - at, size).iter_unpack(alike)) if len(alike) == count * size else []
+        if records and records[0][0] == records[-1][0] and records[0][1][:2] == records[-1][1][:2]:
+            # The first and the last of a sorted list agree on owner, type and data length: all do.
+            return b"".join(chain(pieces, (message[kept:at],), *records))
+    return _cut_records(message, at, count, pieces, kept)
+
+
+def _cut_records(message: bytes, at: int, count: int, pieces: list[bytes], kept: int) -> bytes:
+    """Join the pieces and everything from `kept` on but the TTLs of `count` records that begin at `at`."""
     for _ in range(count):
         ttl = at + 6 if message[at] >= _POINTER else message.find(b"\0", at) + 5
-        end = ttl + 6 + (message[ttl + 4] << 8 | message[ttl + 5])
-        pieces.append(message[at:ttl] + message[ttl + 4 : end])
-        at = end
+        pieces.append(message[kept:ttl])
+        kept = ttl + 4
+        at = ttl + 6 + (message[kept] << 8 | message[ttl + 5])
+    pieces.append(message[kept:at])
     return b"".join(pieces)
 
 
-_ADDRESS_QUESTIONS = frozenset({1, 28})
+@lru_cache(maxsize=1024)
+def _layout(head: int, size: int) -> Wire:
+    """Lay out an address record: owner, type and class; the TTL left out; data length and data."""
+    return Wire(f"{head}s4x{size - head - 4}s")
+
+
 _NAME_IN_DATA = {5: 0, 33: 6, 64: 2, 65: 2}
 """Where the name begins in the data of CNAME, SRV, SVCB and HTTPS records; the parser reads no other."""
 
@@ -92,10 +110,14 @@ class _Walk:
         for_addresses = message[zero + 2] in _ADDRESS_QUESTIONS
         count = message[7] if for_addresses else message[7] + message[9] + message[11]
         spans = self._measure(zero + 5, count)
-        ordered = count
-        if for_addresses:
-            ordered = max((at + 1 for at, (_, _, kind) in enumerate(spans) if kind == _CNAME), default=0)
+        ordered = self._count_ordered(spans) if for_addresses else count
         return all(self._check(spans[at], anchors=at < ordered) for at in range(count))
+
+    def _count_ordered(self, spans: list[tuple[int, int, int]]) -> int:
+        """Return how many records are keyed in their order: the CNAMEs that come first, or all."""
+        leading = next((at for at, (_, _, kind) in enumerate(spans) if kind != _CNAME), len(spans))
+        shapes = {(self._message[at:ttl], self._message[ttl + 4 : ttl + 6]) for at, ttl, _ in spans[leading:]}
+        return leading if len(shapes) == 1 and len(spans) > 1 else len(spans)
 
     def _measure(self, at: int, count: int) -> list[tuple[int, int, int]]:
         """Return where each record begins, where its TTL does, and its type, as `fingerprint` sees them."""

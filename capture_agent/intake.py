@@ -3,78 +3,179 @@
 Every packet goes one of two ways. Most are repeats: the bytes of an answer or of a SYN that is known, recognised
 without parsing. The rest go through `parse_packet`, `parse_dns` and `observe`.
 
-The block loop is written for speed: it is the one place where a microsecond is a percent of a core. Its layout of
-headers is that of struct tpacket3_hdr, followed by struct sockaddr_ll at 48 and the IP header at `mac`.
+The loop over a block is written for speed, and in one piece for that reason: it is the one place where a microsecond
+is a percent of a core. The layout of headers is that of struct tpacket3_hdr, followed by struct sockaddr_ll at 48 and
+the IP header at 96 (include/uapi/linux/if_packet.h; net/packet/af_packet.c, tpacket_rcv).
 """
 
 from __future__ import annotations
 
 import mmap
+import socket
+from collections.abc import Iterable
 from struct import Struct as Wire
+from typing import NamedTuple
 
+from callgraph.records import DnsObservation
 from capture_agent.dns import parse_dns
+from capture_agent.fingerprints import fingerprint, is_faithful
 from capture_agent.malformed import MalformedError
-from capture_agent.observe import is_syn, observe_answer, observe_syn
+from capture_agent.observe import Refusal, observe_answer, observe_syn
 from capture_agent.packet import LINK_RAW, Packet, parse_packet
 from capture_agent.pipeline import Pipeline
 from capture_agent.ring import BLOCK_HEADER
+from capture_agent.sightings import Sightings
+from capture_agent.suppression import note_repeat
+from capture_agent.tcp_dns import MessageStreams
 
-_NEXT_AND_TIME = Wire("=5I4xH26xQ")
-"""next_offset, seconds, nanoseconds, captured, length, mac; then ifindex, hatype, pkttype and halen as one number."""
+_DATA_AT = 96
+_IPV4 = Wire("=I8xI36xQ36xB5xHxBxx4x4sH")
+"""next offset, captured bytes, tap; then version, fragment, protocol, destination and source port.
+
+The tap is ifindex, hatype, pkttype and halen as one number. Fields of the packet are in the byte order of the network
+and read as they lie: they are compared with numbers that lie the same.
+"""
+_IPV6 = Wire("=6xB17x16sH")
+"""next header, destination and source port."""
+_TIME_AT = 40
+_TIME = Wire("=II")
+
+_UDP, _TCP = 17, 6
+_PLAIN_IPV4 = 0x45
+_FRAGMENTED = socket.htons(0x3FFF)
+_SYN_ACK, _SYN = 0x12, 0x02
+_SMALL_SEQUENCE = b"\0\0"
+"""Sequence numbers that begin so are written by hand, not drawn by a kernel: they do not tell packets apart."""
+
+
+class SynBytes(NamedTuple):
+    """What the bytes of a SYN say."""
+
+    origin: bytes
+    """Client port and sequence number: what NAT leaves alone, so that one packet is known at every tap."""
+    key: bytes
+    """Both addresses and the server's port: what connections to the same server have in common."""
 
 
 class Intake:
-    """Where packets become facts."""
+    """Where packets of the ring become facts."""
 
-    def __init__(self, pipeline: Pipeline, *, resolver_ports: tuple[int, ...], syn: bool) -> None:
+    def __init__(self, pipeline: Pipeline, *, resolver_ports: tuple[int, ...]) -> None:
         self._pipeline = pipeline
-        self._answer_counters = pipeline.counters["dns"]
+        self._answers, self._answer_counters = pipeline.suppressors["dns"], pipeline.counters["dns"]
+        self._syns, self._syn_counters = pipeline.suppressors["syn"], pipeline.counters["syn"]
         self._resolver_ports = frozenset(resolver_ports)
-        self._with_syn = syn
+        self._ports_as_they_lie = frozenset(socket.htons(port) for port in resolver_ports)
+        self._streams = MessageStreams()
+        self._sightings = Sightings()
 
     def take_block(self, memory: mmap.mmap, start: int) -> None:
-        """Take all packets of one block of the ring."""
+        """Take all packets of one block of the ring; they bear the time of the block's last one."""
         _, count, first = BLOCK_HEADER.unpack_from(memory, start)
+        seconds, nanoseconds = _TIME.unpack_from(memory, start + _TIME_AT)
+        now = seconds * 1_000_000_000 + nanoseconds
+        unpack, unpack_ipv6 = _IPV4.unpack_from, _IPV6.unpack_from
+        known, ports = self._answers.raw, self._ports_as_they_lie
+        repeats = 0
         at = start + first
         for _ in range(count):
-            following, seconds, nanoseconds, captured, _, mac, tap = _NEXT_AND_TIME.unpack_from(memory, at)
-            frame = memory[at + mac : at + mac + captured]
-            self.take_frame(frame, LINK_RAW, seconds * 1_000_000_000 + nanoseconds, tap=tap)
-            at += following
-
-    def take_frame(self, frame: bytes | memoryview, link_type: int, at: int, *, tap: int = 0) -> None:
-        """Take one packet in, parsed in full."""
-        try:
-            packet = parse_packet(frame, link_type)
-            if is_syn(packet):
-                self._take_syn(packet, at, tap)
-            elif packet.source_port in self._resolver_ports:
-                self._take_answer(packet, at, tap)
+            following, captured, tap, version, fragment, protocol, client, port = unpack(memory, at)
+            packet_at = at + _DATA_AT
+            if version == _PLAIN_IPV4:
+                message_at = packet_at + 28
+                if fragment & _FRAGMENTED:
+                    protocol = 0
+            elif version >> 4 == 6:
+                message_at = packet_at + 48
+                protocol, client, port = unpack_ipv6(memory, packet_at)
             else:
-                self._answer_counters.drop("not_for_us")
+                protocol = 0
+            raw, fact = b"", None
+            if protocol == _UDP and port in ports:
+                try:
+                    raw = fingerprint(memory[message_at : packet_at + captured], client)
+                except IndexError:
+                    raw = b""
+                fact = known.get(raw)
+            if fact is None:
+                self._take_packet(memory[packet_at : packet_at + captured], now, tap, raw)
+            else:
+                repeats += 1
+                if fact.tap == tap:
+                    fact.repeats += 1
+                    fact.last_at = now
+                else:
+                    fact.foreign_at = now
+            at += following
+        self._answer_counters.received += repeats
+        self._answer_counters.suppressed += repeats
+
+    def _take_packet(self, frame: bytes, at: int, tap: int, raw: bytes) -> None:
+        """Take a packet whose bytes say nothing yet."""
+        syn = cut_syn(frame)
+        if syn is not None:
+            self._take_syn(frame, syn, at)
+            return
+        try:
+            packet = parse_packet(frame, LINK_RAW)
         except MalformedError as error:
             self._answer_counters.drop(error.label)
+            return
+        if packet.source_port in self._resolver_ports:
+            self._take_answers(packet, at, tap, raw)
+        else:
+            self._answer_counters.drop("not_for_us")
 
-    def _take_syn(self, packet: Packet, at: int, tap: int) -> None:
-        if self._with_syn:
-            self._pipeline.settle("syn", observe_syn(packet, at), at=at, tap=tap)
+    def _take_syn(self, frame: bytes, syn: SynBytes, at: int) -> None:
+        """Take a SYN, unless it was just seen at another tap, whatever NAT made of its ends meanwhile."""
+        if self._sightings.is_first(syn.origin, at):
+            fact = self._syns.raw.get(syn.key)
+            if fact is None:
+                self._take_new_syn(frame, syn, at)
+                return
+            note_repeat(fact, fact.tap, at)
+        self._syn_counters.received += 1
+        self._syn_counters.suppressed += 1
 
-    def _take_answer(self, packet: Packet, at: int, tap: int) -> None:
-        for message in split_messages(packet):
-            answer = parse_dns(message)
-            seen = observe_answer(packet, answer, at, resolver_ports=self._resolver_ports)
-            self._pipeline.settle("dns", seen, at=at, tap=tap)
+    def _take_new_syn(self, frame: bytes, syn: SynBytes, at: int) -> None:
+        try:
+            seen = observe_syn(parse_packet(frame, LINK_RAW), at)
+        except MalformedError as error:
+            self._syn_counters.drop(error.label)
+        else:
+            self._pipeline.settle("syn", seen, at=at, raw=syn.key)
+
+    def _take_answers(self, packet: Packet, at: int, tap: int, raw: bytes) -> None:
+        for message in self._split(packet):
+            seen = self._observe_message(packet, message, at)
+            faithful = raw if raw and is_faithful(bytes(packet.payload)) else b""
+            self._pipeline.settle("dns", seen, at=at, tap=tap, raw=faithful)
+
+    def _split(self, packet: Packet) -> Iterable[bytes | memoryview | str]:
+        if packet.transport == "tcp":
+            return self._streams.split(packet)
+        return ("truncated",) if packet.truncated else (packet.payload,)
+
+    def _observe_message(self, packet: Packet, message: bytes | memoryview | str, at: int) -> DnsObservation | Refusal:
+        if isinstance(message, str):
+            return Refusal(message)
+        try:
+            return observe_answer(packet, parse_dns(message), at, resolver_ports=self._resolver_ports)
+        except MalformedError as error:
+            return Refusal(error.label)
 
 
-def split_messages(packet: Packet) -> list[bytes]:
-    """Return the whole DNS messages that a packet carries; over TCP each has a length before it."""
-    payload = bytes(packet.payload)
-    if packet.transport == "udp":
-        return [payload]
-    messages = []
-    at = 0
-    while at + 2 < len(payload):
-        size = int.from_bytes(payload[at : at + 2])
-        messages.append(payload[at + 2 : at + 2 + size])
-        at += 2 + size
-    return messages
+def cut_syn(frame: bytes) -> SynBytes | None:
+    """Cut a SYN out of a raw IP packet without options or extension headers; None for any other packet."""
+    if frame[0] == _PLAIN_IPV4 and frame[9] == _TCP:
+        tcp, ends = 20, frame[12:20]
+    elif frame[0] >> 4 == 6 and frame[6] == _TCP:
+        tcp, ends = 40, frame[8:40]
+    else:
+        return None
+    if len(frame) < tcp + 14 or frame[tcp + 13] & _SYN_ACK != _SYN:
+        return None
+    origin = frame[tcp : tcp + 2] + frame[tcp + 4 : tcp + 8]
+    if origin[2:4] == _SMALL_SEQUENCE:
+        origin += ends
+    return SynBytes(origin, ends + frame[tcp + 2 : tcp + 4])

@@ -52,7 +52,7 @@ class LiveAgent:
         self._listener = self._listen()
         self._proc = ProcReader(settings.sockets.proc_root) if settings.sockets.enabled else None
         drop_privileges(settings.user)
-        self._intake = Intake(pipeline, resolver_ports=settings.capture.resolver_ports, syn=settings.capture.syn)
+        self._intake = Intake(pipeline, resolver_ports=settings.capture.resolver_ports)
         self._namespaces: deque[Namespace] = deque()
         self._flush_ns = int(settings.publish.flush_seconds * _NANOSECONDS)
         self._interval_ns = int(settings.sockets.interval_seconds * _NANOSECONDS)

@@ -39,13 +39,15 @@ class Pipeline:
         """Facts that no batch carries yet."""
         return sum(suppressor.waiting for suppressor in self.suppressors.values())
 
-    def settle(self, source: SourceName, seen: Observation | Refusal, *, at: int, tap: int = 0) -> None:
+    def settle(
+        self, source: SourceName, seen: Observation | Refusal, *, at: int, tap: int = 0, raw: bytes = b""
+    ) -> None:
         """Take in one observation, or count why there is none."""
         if isinstance(seen, Refusal):
             self.counters[source].drop(seen.reason)
             return
         counters = self.counters[source]
-        outcome = self.suppressors[source].offer(seen, tap=tap, at=at)
+        outcome = self.suppressors[source].offer(seen, tap=tap, at=at, raw=raw)
         if outcome in ("new", "repeat"):
             counters.received += seen.count
             counters.suppressed += seen.count - (outcome == "new")

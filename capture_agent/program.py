@@ -8,19 +8,23 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from callgraph.errors import ConfigurationError, InputError, UnreachableError
+from callgraph.records import DnsObservation
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
 from callgraph.topics import find_topic
 from capture_agent.batches import Identity, SourceName
-from capture_agent.intake import Intake
+from capture_agent.calico_log import observe_calico_log
+from capture_agent.coredns_log import observe_coredns_log
 from capture_agent.live import LiveAgent
-from capture_agent.observe import Refusal
+from capture_agent.observe import Refusal, observe_capture
 from capture_agent.pipeline import Pipeline
+from capture_agent.proc_tree import observe_proc_tree
 from capture_agent.publisher import KafkaPublisher, LinesPublisher, Publisher
 from capture_agent.settings import AgentSettings
 from capture_agent.sources import FileSource, LiveSource, Source
@@ -59,11 +63,10 @@ def run_agent(
 
 def replay(files: Sequence[FileSource], settings: AgentSettings, pipeline: Pipeline, publisher: Publisher) -> None:
     """Publish what the files hold, with the times that they hold; return when everything is delivered."""
-    intake = Intake(pipeline, resolver_ports=settings.capture.resolver_ports, syn=settings.capture.syn)
     least = settings.publish.batch_observations
     now = 0
     for source in files:
-        for at in take_file(source, intake, pipeline):
+        for at in take_file(source, pipeline, settings.capture.resolver_ports):
             now = max(now, at)
             if pipeline.waiting >= least:
                 pipeline.end_windows(now)
@@ -77,31 +80,44 @@ def replay(files: Sequence[FileSource], settings: AgentSettings, pipeline: Pipel
     _await_delivery(publisher)
 
 
-def take_file(source: FileSource, intake: Intake, pipeline: Pipeline) -> Iterator[int]:
-    """Take in a file of any kind; yield the time of everything in it. Raises InputError."""
+def take_file(source: FileSource, pipeline: Pipeline, resolver_ports: tuple[int, ...]) -> Iterator[int]:
+    """Take in a file of any kind; yield the time of each observation in it. Raises InputError."""
+    for seen in observe_file(source, resolver_ports):
+        if isinstance(seen, Refusal):
+            pipeline.settle(_SOURCE_OF[source.kind], seen, at=0)
+            continue
+        name: SourceName = "dns" if isinstance(seen, DnsObservation) else seen.evidence
+        pipeline.settle(name, seen, at=seen.observed_at)
+        yield seen.observed_at
+
+
+_SOURCE_OF: dict[str, SourceName] = {"pcap": "dns", "proc": "socket", "coredns-log": "dns", "calico-log": "syn"}
+
+
+def observe_file(source: FileSource, resolver_ports: tuple[int, ...]) -> Iterator[Observation | Refusal]:
+    """Read a file of any kind. Raises InputError."""
     if source.kind == "pcap":
         from capture_agent.replay import read_frames  # noqa: PLC0415  (scapy: files only)
 
-        for frame in read_frames(source.path):
-            intake.take_frame(frame.data, frame.link_type, frame.captured_at)
-            yield frame.captured_at
-        return
-    for seen in observe_file(source):
-        at = 0 if isinstance(seen, Refusal) else seen.observed_at
-        pipeline.settle(_SOURCE_OF[source.kind], seen, at=at)
-        yield at
-
-
-_SOURCE_OF: dict[str, SourceName] = {"proc": "socket", "coredns-log": "dns", "calico-log": "syn"}
-
-
-def observe_file(source: FileSource) -> Iterator[Observation | Refusal]:
-    """Read a file of any kind. Raises InputError."""
+        return observe_capture(read_frames(source.path), resolver_ports)
     if source.kind == "proc":
-        from capture_agent.proc_tree import observe_proc_tree  # noqa: PLC0415
+        return observe_proc_tree(Path(source.path), observed_at=source.observed_at)
+    observe = observe_coredns_log if source.kind == "coredns-log" else observe_calico_log
+    return observe(
+        _read_lines(source.path), read_at=time.time_ns() if source.observed_at is None else source.observed_at
+    )
 
-        return iter(observe_proc_tree(Path(source.path), observed_at=source.observed_at))
-    raise InputError(f"{source.kind} is not read yet")
+
+def _read_lines(path: str) -> Iterator[str]:
+    """Read the lines of a file, `-` for stdin."""
+    try:
+        if path == "-":
+            yield from sys.stdin
+            return
+        with Path(path).open(encoding="utf-8", errors="replace") as file:
+            yield from file
+    except OSError as error:
+        raise InputError(f"cannot read {path!r}: {error.strerror}") from error
 
 
 @contextmanager

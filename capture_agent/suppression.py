@@ -77,13 +77,13 @@ class Suppressor:
         """How many facts wait to be sent."""
         return len(self._waiting)
 
-    def offer(self, observation: Observation, *, tap: int = 0, at: int, raw: bytes | None = None) -> Outcome:
+    def offer(self, observation: Observation, *, tap: int = 0, at: int, raw: bytes = b"") -> Outcome:
         """Take a sighting in: a new fact waits to be sent, a repeat is counted."""
         key = object() if self._keeps_all else identify(observation)
         fact = self._facts.get(key)
         if fact is not None:
             note_repeat(fact, tap, at, observation.count)
-            if raw is not None:
+            if raw:
                 self._remember_raw(fact, raw)
             return "repeat"
         if len(self._facts) >= self._entries and not self._forget_oldest():
