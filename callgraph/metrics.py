@@ -143,6 +143,38 @@ METRICS: tuple[Metric, ...] = (
         labels=("resource",),
     ),
     Metric(
+        name="whocalls_watcher_failures_total",
+        kind="counter",
+        about="Requests and watches that failed, by what was done about it: resume, relist, denied, unauthorized.",
+        program="watcher",
+        labels=("resource", "action"),
+    ),
+    Metric(
+        name="whocalls_watcher_undecodable_total",
+        kind="counter",
+        about="Objects and events that did not decode and were left out.",
+        program="watcher",
+        labels=("resource",),
+    ),
+    Metric(
+        name="whocalls_watcher_published_total",
+        kind="counter",
+        about="Records written to the inventory topic, watermarks not counted.",
+        program="watcher",
+    ),
+    Metric(
+        name="whocalls_watcher_watermark_age_seconds",
+        kind="gauge",
+        about="How far the last watermark published is behind the clock.",
+        program="watcher",
+    ),
+    Metric(
+        name="whocalls_watcher_active",
+        kind="gauge",
+        about="1 on the watcher that publishes, 0 on a standby.",
+        program="watcher",
+    ),
+    Metric(
         name="whocalls_exporter_edges",
         kind="gauge",
         about="Edges in the graph.",

@@ -6,7 +6,7 @@ In: projected objects, then the watermark that stands for them. Out: one partiti
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from callgraph.clients import consumer_config, producer_config
@@ -17,7 +17,7 @@ from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.topics import full_name
 
 _CLIENT_ID = "whocalls-watcher"
-_FLUSH_SECONDS = 60.0
+_SETTLE_SLICE_SECONDS = 1.0
 _STANDSTILL_SECONDS = 60.0
 _HEADERS = schema_header(InventoryRecord)
 
@@ -33,33 +33,45 @@ def kind_of(record: Record) -> str:
     return schema_of(record)
 
 
-class InventoryWriter:
-    """Writes to the one partition; everything before a watermark is acknowledged before the watermark is sent."""
+class WritingEndedError(Exception):
+    """We may not write any more: the Lease is lost, or the program is stopping."""
 
-    def __init__(self, kafka: KafkaSettings, topics: TopicSettings) -> None:
+
+class InventoryWriter:
+    """Writes to the one partition; everything before a watermark is acknowledged before the watermark is sent.
+
+    `may_write` is asked before every record: a watcher that lost its Lease stops in the middle of a list.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, *, may_write: Callable[[], bool]) -> None:
         from confluent_kafka import Producer  # noqa: PLC0415  (not where only files are read)
 
+        self.may_write = may_write
         self._topic = full_name("inventory", topics)
         self._codec = topics.codec
         self._failure = ""
         self._producer = Producer(producer_config(kafka, client_id=_CLIENT_ID))
 
     def put(self, record: KubeObject) -> None:
-        """Send an object, without waiting."""
+        """Send an object, without waiting. Raises WritingEndedError."""
         self._produce(inventory_key(record), encode(InventoryRecord(object=record), self._codec))
 
-    def forget(self, record: KubeObject) -> None:
-        """Send a tombstone for an object that nobody asks for any more."""
-        self._produce(inventory_key(record), None)
+    def forget(self, cluster: str, kind: str, uid: str) -> None:
+        """Send a tombstone for an object that nobody asks for any more. Raises WritingEndedError."""
+        self._produce(encode_key(cluster, kind, uid), None)
 
     def put_watermark(self, watermark: WatermarkRecord) -> None:
-        """Wait for all acknowledgements, then send the watermark and wait for its own. Raises UnreachableError."""
+        """Wait for all acknowledgements, send the watermark, wait for its own.
+
+        Raises WritingEndedError, and UnreachableError when Kafka does not take what it was given.
+        """
         self._settle()
         self._produce(inventory_key(watermark), encode(InventoryRecord(object=watermark), self._codec))
         self._settle()
 
     def _produce(self, key: bytes, value: bytes | None) -> None:
         while True:
+            self._check()
             try:
                 self._producer.produce(
                     self._topic, key=key, value=value, partition=0, headers=_HEADERS, on_delivery=self._note
@@ -71,13 +83,19 @@ class InventoryWriter:
                 return
 
     def _settle(self) -> None:
-        waiting = self._producer.flush(_FLUSH_SECONDS)
-        if waiting or self._failure:
+        """Wait until nothing is under way. A record that Kafka has not taken after five minutes counts as refused."""
+        while self._producer.flush(_SETTLE_SLICE_SECONDS) and not self._failure:
+            self._check()
+        if self._failure:
             raise UnreachableError(
-                f"cannot write to the topic {self._topic!r}: "
-                f"{self._failure or f'{waiting} records were not acknowledged within {_FLUSH_SECONDS:g} s'} "
+                f"cannot write to the topic {self._topic!r}: {self._failure} "
                 "(check kafka.bootstrap_servers and the right to write)"
             )
+
+    def _check(self) -> None:
+        if not self.may_write():
+            self._producer.purge()
+            raise WritingEndedError
 
     def _note(self, error: Any, _message: Any) -> None:
         if error is not None:
@@ -137,13 +155,3 @@ def _messages(consumer: Any, partition: Any, end: int) -> Iterator[tuple[bytes, 
             return
         if time.monotonic() > deadline:
             raise TopicError(f"reading {partition.topic!r} back stood still for {_STANDSTILL_SECONDS:g} s")
-
-
-def write_all(writer: InventoryWriter, objects: Iterable[KubeObject], watermark: WatermarkRecord) -> int:
-    """Send objects, then the watermark; return how many objects."""
-    count = 0
-    for record in objects:
-        writer.put(record)
-        count += 1
-    writer.put_watermark(watermark)
-    return count

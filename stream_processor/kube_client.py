@@ -87,6 +87,10 @@ class Stream:
         (milliseconds,) = _LAST_ACK_RECEIVED.unpack_from(info, _LAST_ACK_RECEIVED_OFFSET)
         return int(milliseconds) * 1_000_000
 
+    def allow_silence(self, seconds: float) -> None:
+        """Change the read timeout."""
+        self._response.connection.sock.settimeout(seconds)
+
     def interrupt(self) -> None:
         """End the connection under a reader that waits in another thread."""
         try:
@@ -198,7 +202,7 @@ def _load_client(settings: WatcherSettings) -> tuple[Any, str]:
             "(set watcher.kubeconfig, or watcher.objects_file for a file of objects)"
         ) from error
     api = client.ApiClient(configuration)
-    api.rest_client.pool_manager.connection_pool_kw.update(socket_options=_SOCKET_OPTIONS, maxsize=4, block=False)
+    api.rest_client.pool_manager.connection_pool_kw.update(socket_options=_SOCKET_OPTIONS, maxsize=16, block=False)
     return api, namespace
 
 

@@ -1,0 +1,123 @@
+"""What the watches say, as records for the inventory topic. Pure.
+
+In: the messages of the watch threads, in order. Out: the records that changed. A list replaces what was known of its
+scope: what is not in it is closed when it ends.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from callgraph.records import KubeObject
+from stream_processor.kube_types import KubeJson, KubeKind
+from stream_processor.projection import Operation, Projector
+from stream_processor.watch import Failure, Resource, Verdict
+from stream_processor.watch_messages import Change
+
+
+class Scope(NamedTuple):
+    """What one watch covers. `namespace` None: the whole cluster."""
+
+    resource: Resource
+    namespace: str | None
+
+    @property
+    def text(self) -> str:
+        """`pods`, or `shop/pods`: for logs and for the watermark's list of what is denied."""
+        return f"{self.namespace}/{self.resource.name}" if self.namespace else self.resource.name
+
+
+class ListStarted(NamedTuple):
+    """What was known of the scope is about to be replaced."""
+
+    scope: Scope
+
+
+class Listed(NamedTuple):
+    """Objects of the list."""
+
+    scope: Scope
+    objects: list[KubeJson]
+    arrived_at: int
+
+
+class ListEnded(NamedTuple):
+    """The list is whole: what was not in it is gone."""
+
+    scope: Scope
+    arrived_at: int
+
+
+class Changed(NamedTuple):
+    """Events of the watch."""
+
+    scope: Scope
+    changes: list[Change]
+    arrived_at: int
+
+
+class Troubled(NamedTuple):
+    """The watch does not work as it should; `verdict` says what is done about it."""
+
+    scope: Scope
+    failure: Failure
+    verdict: Verdict
+
+
+class Recovered(NamedTuple):
+    """The watch works again."""
+
+    scope: Scope
+
+
+class Undecodable(NamedTuple):
+    """Objects or events that were left out."""
+
+    scope: Scope
+    problems: list[str]
+
+
+Message = ListStarted | Listed | ListEnded | Changed | Troubled | Recovered | Undecodable
+
+
+class Feed:
+    """The state between messages: what the lists that are under way have shown so far."""
+
+    def __init__(self, projector: Projector) -> None:
+        self._projector = projector
+        self._present: dict[Scope, set[str]] = {}
+
+    def take(self, message: Message) -> list[KubeObject]:
+        """Apply a message; return the records that it changed."""
+        if isinstance(message, ListStarted):
+            self._present[message.scope] = set()
+            return []
+        if isinstance(message, Listed):
+            return self._apply(message.scope, [("MODIFIED", each) for each in message.objects], message.arrived_at)
+        if isinstance(message, Changed):
+            return self._apply(message.scope, [(each.op, each.object) for each in message.changes], message.arrived_at)
+        return self._close(message) if isinstance(message, ListEnded) else []
+
+    def expire(self, now: int) -> list[tuple[KubeKind, str]]:
+        """Forget what ended long ago; return its kinds and UIDs."""
+        return self._projector.expire(now)
+
+    def counts(self) -> dict[KubeKind, int]:
+        """Count the objects known, by kind."""
+        return self._projector.counts()
+
+    def _apply(
+        self, scope: Scope, changes: list[tuple[Operation, KubeJson | None]], arrived_at: int
+    ) -> list[KubeObject]:
+        records = [self._apply_one(scope, op, obj, arrived_at) for op, obj in changes if obj is not None]
+        return [record for record in records if record is not None]
+
+    def _apply_one(self, scope: Scope, op: Operation, obj: KubeJson, arrived_at: int) -> KubeObject | None:
+        if (present := self._present.get(scope)) is not None:
+            (present.discard if op == "DELETED" else present.add)(obj.metadata.uid)
+        return self._projector.apply(op, obj, arrived_at)
+
+    def _close(self, message: ListEnded) -> list[KubeObject]:
+        present = self._present.pop(message.scope, set())
+        kind, namespace = message.scope.resource.kind, message.scope.namespace
+        return self._projector.close_missing(kind, present, message.arrived_at, namespace=namespace)

@@ -1,0 +1,131 @@
+"""The watches of one cluster and the one publisher that they feed, from the first list to the loss of the Lease. Shell.
+
+In: messages of the watch threads on one queue. Out: changed records on the inventory topic, and once a heartbeat the
+watermark: everything that the API server said up to that time stands before it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from queue import Empty, Queue
+
+from callgraph.records import WatermarkRecord
+from stream_processor.feed import Feed, Message, Scope
+from stream_processor.inventory_topic import InventoryWriter
+from stream_processor.kube_client import KubeClient
+from stream_processor.pulse import Pulse
+from stream_processor.settings import WatcherSettings
+from stream_processor.watch import RESOURCES
+from stream_processor.watch_thread import WatchThread
+from stream_processor.watcher_report import WatcherReport
+
+_QUEUED_MESSAGES = 16
+"""A message holds up to a page of decoded objects, about 5 KB each."""
+_RETRY_HEARTBEAT_SECONDS = 0.05
+_EXPIRY_SECONDS = 600.0
+_JOIN_SECONDS = 2.0
+
+
+def plan_scopes(namespaces: tuple[str, ...]) -> list[Scope]:
+    """List what is watched: each resource of the whole cluster, or of each namespace; nodes have none."""
+    return [
+        Scope(resource, namespace)
+        for resource in RESOURCES
+        for namespace in (namespaces if resource.namespaced and namespaces else (None,))
+    ]
+
+
+class WatchSession:
+    """One term of an active watcher."""
+
+    def __init__(
+        self,
+        cluster: str,
+        *,
+        client: KubeClient,
+        feed: Feed,
+        writer: InventoryWriter,
+        settings: WatcherSettings,
+        report: WatcherReport,
+    ) -> None:
+        self._cluster = cluster
+        self._feed = feed
+        self._writer = writer
+        self._settings = settings
+        self._report = report
+        self._over = threading.Event()
+        self._queue: Queue[Message] = Queue(_QUEUED_MESSAGES)
+        self._pulse = Pulse(client, seconds=settings.heartbeat_seconds, stop=self._over)
+        self._threads = [
+            WatchThread(client, scope, settings.watch, queue=self._queue, stop=self._over)
+            for scope in plan_scopes(settings.namespaces)
+        ]
+        self._heartbeat_at = self._expiry_at = 0.0
+        self._watermark = 0
+
+    def run(self) -> None:
+        """Publish until the writer may not any more. Raises WritingEndedError, or UnreachableError for Kafka's part."""
+        for each in (self._pulse, *self._threads):
+            each.start()
+        try:
+            while self._writer.may_write():
+                self._turn()
+        finally:
+            self._end()
+
+    def _turn(self) -> None:
+        due = time.monotonic() >= self._heartbeat_at
+        try:
+            self._take(self._queue.get(timeout=_RETRY_HEARTBEAT_SECONDS))
+        except Empty:
+            self._report.turn()
+        if due:
+            self._beat()
+        if time.monotonic() >= self._expiry_at:
+            self._expiry_at = time.monotonic() + _EXPIRY_SECONDS
+            self._expire()
+
+    def _take(self, message: Message) -> None:
+        records = self._feed.take(message)
+        for record in records:
+            self._writer.put(record)
+        self._report.take(message, published=len(records))
+
+    def _beat(self) -> None:
+        """Publish a watermark, if every watch can say up to when it knows everything; else try again in a moment."""
+        at = self._known_until()
+        if at is None or at <= self._watermark:
+            return
+        for _ in range(self._queue.qsize()):  # all that they know is on the queue by now
+            self._take(self._queue.get_nowait())
+        denied = tuple(sorted(scope.text for scope in self._report.denied))
+        self._writer.put_watermark(WatermarkRecord(cluster=self._cluster, at=at, denied=denied))
+        self._watermark = at
+        self._heartbeat_at = time.monotonic() + self._settings.heartbeat_seconds
+        self._report.note_watermark(at, now=time.time_ns(), counts=self._feed.counts())
+
+    def _known_until(self) -> int | None:
+        """Return the time that every watch has reached; None while one is listing, broken, busy, or pods are denied."""
+        now = time.time_ns()
+        followed = [thread for thread in self._threads if thread.scope not in self._report.denied]
+        if not any(thread.scope.resource.kind == "Pod" for thread in followed):
+            return None
+        until = self._pulse.answered_until
+        for thread in followed:
+            known = thread.known_until(now)
+            if known is None:
+                return None
+            until = min(until, known)
+        return until - int(self._settings.watch.safety_seconds * 1_000_000_000)
+
+    def _expire(self) -> None:
+        for kind, uid in self._feed.expire(time.time_ns()):
+            self._writer.forget(self._cluster, kind, uid)
+
+    def _end(self) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.interrupt()
+        for each in (self._pulse, *self._threads):
+            each.join(_JOIN_SECONDS)
