@@ -1,7 +1,8 @@
 """Is the worker ready, and is it alive. Pure.
 
-Ready: the inventory was read to its end, partitions are assigned, and their edges are restored. Alive: nothing to do,
-or something was finished within the patience. What waits on purpose (the hold, the late table) is shorter than that.
+Ready: the inventory was read to its end, partitions are assigned, and their edges are restored. Alive: nothing to take,
+or something was taken within the patience; a worker that is full because the inventory's watermark stays away is alive,
+too, since a restart would not bring it back.
 """
 
 from __future__ import annotations
@@ -23,18 +24,25 @@ class Progress:
     """Remembers when the work last moved. `now` is in seconds of a monotonic clock."""
 
     def __init__(self, *, now: float) -> None:
-        self._positions: dict[tuple[str, int], int] = {}
+        self._taken: dict[tuple[str, int], int] = {}
         self._moved_at = now
 
-    def judge(self, positions: Mapping[tuple[str, int], int], *, lag: int, now: float) -> Verdict:
-        """Judge by the finished position of each partition and by how many records are left."""
-        if lag == 0 or dict(positions) != self._positions:
-            self._positions = dict(positions)
+    def judge(self, taken: Mapping[tuple[str, int], int], *, untaken: int, full: bool, now: float) -> Verdict:
+        """Judge by the position of each partition and by how many records wait to be taken."""
+        if untaken == 0 or full or dict(taken) != self._taken:
+            self._taken = dict(taken)
             self._moved_at = now
+        if full:
+            return Verdict(good=True, why=f"{untaken} records wait until the inventory's watermark moves on")
         idle = now - self._moved_at
         if idle <= PATIENCE_SECONDS:
-            return Verdict(good=True, why=f"{lag} records behind")
-        return Verdict(good=False, why=f"{lag} records behind and nothing finished for {idle:.0f} s")
+            return Verdict(good=True, why=f"{untaken} records to take")
+        return Verdict(good=False, why=f"{untaken} records to take and none taken for {idle:.0f} s")
+
+    def judge_silence(self, why: str, *, now: float) -> Verdict:
+        """Judge when nothing can be measured: between two assignments, or when the brokers do not answer."""
+        idle = now - self._moved_at
+        return Verdict(good=idle <= PATIENCE_SECONDS, why=f"{why} for {idle:.0f} s")
 
 
 def judge_readiness(*, inventory_read: bool, assigned: int, restored: bool) -> Verdict:

@@ -17,10 +17,11 @@ Partition = tuple[str, int]
 
 
 class Lag(NamedTuple):
-    """Records left, and the finished position, per partition."""
+    """Per partition: records that are not finished, and up to where records were taken; and how many were not taken."""
 
-    left: Mapping[Partition, int]
-    finished: Mapping[Partition, int]
+    unfinished: Mapping[Partition, int]
+    taken: Mapping[Partition, int]
+    untaken: int
 
 
 async def measure_lag(consumer: Any, shift: Shift) -> Lag:
@@ -29,17 +30,16 @@ async def measure_lag(consumer: Any, shift: Shift) -> Lag:
     async with asyncio.timeout(_ANSWER_SECONDS):
         ends = await consumer.highwaters(*partitions)
         starts = await consumer.earliest_offsets(*partitions)
-    finished = {
-        (topic, number): max(_finished(consumer, shift, (topic, number)), starts[topic, number])
-        for topic, number in partitions
-    }
-    return Lag({partition: max(ends[partition] - done, 0) for partition, done in finished.items()}, finished)
+    unfinished, taken = {}, {}
+    for partition in partitions:
+        # Nothing taken in this shift: it goes on where the last commit was, or where the log begins.
+        committed = consumer._committed_offset.get(partition) or 0  # noqa: SLF001  (faust is pinned; no other way)
+        begun = max(committed, starts[partition])
+        ledger = shift.ledger_of(partition)
+        taken[partition] = _or(ledger.taken(partition), begun)
+        unfinished[partition] = max(ends[partition] - _or(ledger.finished(partition), begun), 0)
+    return Lag(unfinished, taken, sum(max(ends[partition] - offset, 0) for partition, offset in taken.items()))
 
 
-def _finished(consumer: Any, shift: Shift, partition: Partition) -> int:
-    for ledger in (shift.resolving.ledger, shift.folding.ledger):
-        done = ledger.finished(partition)
-        if done is not None:
-            return done
-    # Nothing was taken in this shift: it goes on where the last commit was.
-    return consumer._committed_offset.get(partition) or 0  # noqa: SLF001  (faust is pinned; there is no other way)
+def _or(offset: int | None, otherwise: int) -> int:
+    return otherwise if offset is None else offset

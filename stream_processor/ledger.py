@@ -57,11 +57,15 @@ class Ledger(Generic[T]):
         entries = self._open.get(partition)
         return entries[0].offset if entries else None
 
+    def taken(self, partition: Partition) -> int | None:
+        """Return the offset up to which everything was taken; None when nothing was."""
+        last = self._taken.get(partition)
+        return None if last is None else last + 1
+
     def finished(self, partition: Partition) -> int | None:
-        """Return the offset up to which everything is finished; None when nothing was taken yet."""
+        """Return the offset up to which everything is finished; None when nothing was taken."""
         floor = self.floor(partition)
-        taken = self._taken.get(partition)
-        return floor if floor is not None or taken is None else taken + 1
+        return self.taken(partition) if floor is None else floor
 
     def held(self) -> int:
         """Return how many records are open."""

@@ -134,16 +134,17 @@ class _Process:
     async def _judge(self, progress: Progress) -> Verdict:
         shift = self._worker.shift
         if shift is None:
-            return progress.judge({}, lag=1, now=time.monotonic())
+            return progress.judge_silence("no partitions assigned", now=time.monotonic())
         try:
             lag = await measure_lag(self._app.consumer, shift)
         except TimeoutError:
-            return progress.judge({}, lag=1, now=time.monotonic())
+            return progress.judge_silence("no answer from Kafka", now=time.monotonic())
         self._show(lag)
-        return progress.judge(lag.finished, lag=sum(lag.left.values()), now=time.monotonic())
+        full = self._worker.is_full(shift)
+        return progress.judge(lag.taken, untaken=lag.untaken, full=full, now=time.monotonic())
 
     def _show(self, lag: Lag) -> None:
-        for (topic, partition), left in lag.left.items():
+        for (topic, partition), left in lag.unfinished.items():
             self._worker.counts.set("lag_records", left, topic=topic, partition=str(partition))
 
     def _metrics(self) -> bytes:
@@ -185,7 +186,8 @@ def _run(main: Any) -> BaseException | None:
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust's consumer thread makes its own loop
     with asyncio.Runner() as runner:
-        return runner.run(main)
+        failure: BaseException | None = runner.run(main)
+        return failure
 
 
 def _explain(failure: BaseException, log: Logger) -> BaseException:

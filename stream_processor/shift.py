@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stream_processor.folding import Folding
+from stream_processor.ledger import Ledger
 from stream_processor.outbox import Outbox
 from stream_processor.resolving import Resolving
 
@@ -19,8 +20,9 @@ from stream_processor.resolving import Resolving
 class Shift:
     """The two stages while their partitions are ours. `over` is final."""
 
-    def __init__(self, assigned: set[tuple[str, int]], *, consumer: Any) -> None:
+    def __init__(self, assigned: set[tuple[str, int]], *, calls_topic: str, consumer: Any) -> None:
         self.assigned = assigned
+        self._calls_topic = calls_topic
         self.over = False
         self.restored = False
         self.resolving: Resolving
@@ -28,6 +30,11 @@ class Shift:
         self.restoration: asyncio.Task[None] | None = None
         self._consumer = consumer
         self._closed = False
+
+    def ledger_of(self, partition: tuple[str, int]) -> Ledger[Any]:
+        """Return the ledger that the partition's records are entered in."""
+        stage = self.folding if partition[0] == self._calls_topic else self.resolving
+        return stage.ledger
 
     def acknowledge(self, messages: list[Any]) -> None:
         """Let Faust commit behind these messages; the last reference to each is ours."""

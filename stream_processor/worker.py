@@ -69,7 +69,7 @@ class Worker:
 
     def begin_shift(self, assigned: set[tuple[str, int]], *, consumer: Any) -> None:
         """Begin anew with the partitions that were assigned."""
-        shift = Shift(assigned, consumer=consumer)
+        shift = Shift(assigned, calls_topic=self._calls.name, consumer=consumer)
         shift.resolving = Resolving(
             Attribution(self.inventory, self._settings.attribution),
             calls=self._calls,
