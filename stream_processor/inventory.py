@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+import msgspec
+
 from callgraph.records import (
     EndpointSliceRecord,
     KubeObject,
@@ -60,7 +62,7 @@ class ClusterInventory:
             if self.services.put_service(record):
                 self._changed(None)
         elif isinstance(record, EndpointSliceRecord):
-            if self.services.put_slice(record):
+            if self.services.put_slice(self._compact_slice(record)):
                 self._changed(None)
         elif isinstance(record, NodeRecord):
             if self.space.put_node(record):
@@ -98,6 +100,24 @@ class ClusterInventory:
         self._expire_controllers(before)
         self._workloads.clear()
         self._changed(None)
+
+    def _compact_slice(self, record: EndpointSliceRecord) -> EndpointSliceRecord:
+        """Share what a slice repeats of its pods; their names are of no use beside their UIDs."""
+        endpoints = []
+        for each in record.endpoints:
+            pod = self.pods.get(each.target_uid) if each.target_uid else None
+            if pod is not None:
+                own = tuple(address.address for address in pod.addresses)
+                each = msgspec.structs.replace(  # noqa: PLW2901  (the same endpoint, smaller)
+                    each,
+                    addresses=own if own == each.addresses else each.addresses,
+                    target_kind="Pod",
+                    target_namespace=None,
+                    target_name=None,
+                    target_uid=pod.uid,
+                )
+            endpoints.append(each)
+        return msgspec.structs.replace(record, endpoints=tuple(endpoints))
 
     def _apply_watermark(self, record: WatermarkRecord) -> None:
         self.watermark = max(self.watermark, record.at)

@@ -131,7 +131,7 @@ class PodIndex:
             owner=self._share(record.owner),
             ports=self._share(record.ports),
             labels=self._share_labels(record.labels),
-            service_account=intern(record.service_account) if record.service_account else None,
+            service_account=None,
         )
 
     def _share(self, value: Any) -> Any:

@@ -1,0 +1,102 @@
+"""How fast observations are resolved, and what the inventory and the first list cost.
+
+`python -m benchmarks.resolve`: at 1k, 10k and 100k pods, in a process each: observations per second of CPU, first with
+every end to be looked up, then as it goes on; bytes of resident memory per pod, Services, slices and owners included.
+And 100k pods of 8 KB as the API server lists them, 500 a page: CPU seconds from bytes to encoded inventory records, and
+the peak of resident memory.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.large_cluster import CLUSTER, make_batches, make_records, pod_json
+from benchmarks.report import report
+from callgraph.codec import encode
+from callgraph.records import InventoryRecord, WatermarkRecord
+from stream_processor.attribution import Attribution, Origin
+from stream_processor.inventory import Inventory
+from stream_processor.kube_types import decode_kind, decode_list
+from stream_processor.moment import ALWAYS
+from stream_processor.projection import Projector
+from stream_processor.settings import AttributionSettings
+
+SIZES = {"1k_pods": 1_000, "10k_pods": 10_000, "100k_pods": 100_000}
+LISTED, PAGE = 100_000, 500
+BATCHES, ROUNDS = 200, 5
+
+
+def measure_resolving(pods: int) -> dict[str, float]:
+    """Resolve the same observations several times; the first time nothing is known of their ends."""
+    settings = AttributionSettings()
+    inventory = Inventory(settings)
+    Inventory(settings).apply_all(make_records(500))  # what the interpreter takes once is not the pods'
+    before = _resident()
+    inventory.apply_all(make_records(pods))
+    gc.collect()
+    memory = (_resident() - before) / pods
+    inventory.apply(WatermarkRecord(cluster=CLUSTER, at=ALWAYS))
+    batches = list(make_batches(pods, batches=BATCHES))
+    attribution = Attribution(inventory, settings)
+    rates = []
+    for _ in range(ROUNDS):
+        decided, started = 0, time.process_time()
+        for number, batch in enumerate(batches):
+            attribution.offer(batch, Origin("observations", 0, number), now=0)
+            decided += len(attribution.advance(now=0))
+        rates.append(decided / (time.process_time() - started))
+    return {
+        "observations_per_second": statistics.median(rates[1:]),
+        "observations_per_second_cold": rates[0],
+        "inventory_bytes_per_pod": memory,
+    }
+
+
+def measure_first_list() -> dict[str, float]:
+    """Project a long list page by page, as the watcher does; making the pages is not counted."""
+    projector = Projector(CLUSTER, AttributionSettings())
+    cpu = 0.0
+    size = 0
+    for first in range(0, LISTED, PAGE):
+        page = b'{"metadata":{},"items":[' + b",".join(pod_json(first + each) for each in range(PAGE)) + b"]}"
+        size += len(page)
+        started = time.process_time()
+        for item in decode_list(page).items or ():
+            record = projector.apply("ADDED", decode_kind("Pod", item), 0)
+            assert record is not None
+            encode(InventoryRecord(object=record))
+        cpu += time.process_time() - started
+    return {
+        "pods": LISTED,
+        "list_bytes": size,
+        "cpu_seconds": cpu,
+        "peak_resident_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def main() -> None:
+    """Run each part in a process of its own, so that none measures what another left behind."""
+    figures = {}
+    for subject in [*SIZES, "first_list"]:
+        command = [sys.executable, "-m", "benchmarks.resolve", subject]
+        figures[subject] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    report("resolve", figures, packages=("msgspec",))
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        subject = sys.argv[1]
+        print(json.dumps(measure_first_list() if subject == "first_list" else measure_resolving(SIZES[subject])))
+    else:
+        main()
