@@ -25,6 +25,7 @@ from stream_processor.settings import AttributionSettings
 __all__ = ["Attribution", "Decision", "Origin"]
 
 _SECOND = 1_000_000_000
+_MINUTE = 60 * _SECOND
 
 
 class Decision(Struct, frozen=True):
@@ -86,6 +87,8 @@ class Attribution:
         self._oldest_first: deque[_Parcel] = deque()
         self._sequence = 0
         self._pending = _Pending()
+        self._progress: dict[tuple[str, int], tuple[int, int]] = {}
+        self._tidied_at: int | None = None
         self._held = 0
 
     @property
@@ -98,6 +101,7 @@ class Attribution:
         if not batch.observations:
             return
         queue = self._queue(batch.cluster)
+        self._progress[origin[:2]] = (now, batch.sent_at)
         for parcel in self._parcels(batch, origin, now):
             self._sequence += 1
             heapq.heappush(queue.held, (parcel.due, self._sequence, parcel))
@@ -117,6 +121,7 @@ class Attribution:
         self._held -= len(decisions)
         for decision in decisions:
             self._pending.settle(decision.origin)
+        self._tidy(now)
         return decisions
 
     def pending(self, topic: str, partition: int) -> int | None:
@@ -131,6 +136,19 @@ class Attribution:
         for queue in self._queues.values():
             self._held -= queue.late.forget(topic, partition)
         self._pending.forget(topic, partition)
+        self._progress.pop((topic, partition), None)
+
+    def _tidy(self, now: int) -> None:
+        """Let the inventory forget what no observation on its way can ask for: once a minute, while any come in.
+
+        A batch that comes next on a partition was sent after the last one; whatever lags behind holds back the rest.
+        """
+        if self._tidied_at is not None and now - self._tidied_at < _MINUTE:
+            return
+        first, self._tidied_at = self._tidied_at is None, now
+        sent = [sent_at for offered_at, sent_at in self._progress.values() if now - offered_at < _MINUTE]
+        if sent and not first:
+            self._inventory.expire(min(sent) - self._late_window - self._hold)
 
     def _queue(self, cluster: str) -> _Queue:
         found = self._queues.get(cluster)

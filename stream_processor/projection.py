@@ -77,7 +77,8 @@ class Projector:
     def __init__(self, cluster: str, settings: AttributionSettings) -> None:
         self._cluster = cluster
         self._annotations = settings.override_annotations
-        self._remembered = int(settings.tombstone_seconds * _SECOND)
+        self._remembered = int(settings.remembered_seconds * _SECOND)
+        self._left_kept = int(settings.tombstone_seconds * _SECOND)
         self._known: dict[tuple[KubeKind, str], dict[str, bytes]] = {}
         self._deleted: dict[tuple[KubeKind, str], int] = {}
 
@@ -141,12 +142,17 @@ class Projector:
         self._known.setdefault((kind, namespace), {})[record.uid] = _ENCODER.encode(record)
 
     def expire(self, now: int) -> list[tuple[KubeKind, str]]:
-        """Forget what ended longer ago than `tombstone_seconds`; name it, so that the topic can forget it too."""
+        """Forget what ended longer ago than `remembered_seconds`; name it, so that the topic can forget it too."""
         limit = now - self._remembered
         old = [key for key, at in self._deleted.items() if at < limit]
         for key in old:
             del self._deleted[key]
         return old
+
+    def forget(self, kind: KubeKind, uid: str) -> None:
+        """Forget one object, as if it had never been seen."""
+        for group in self._groups(kind, None):
+            group.pop(uid, None)
 
     def counts(self) -> dict[KubeKind, int]:
         """Count the objects known, by kind."""
@@ -168,9 +174,7 @@ class Projector:
         if isinstance(obj, EndpointSliceJson):
             earlier = before if isinstance(before, EndpointSliceRecord) else None
             slice_ = project_slice(obj, earlier, cluster=self._cluster, arrived_at=arrived_at)
-            kept = tuple(
-                each for each in slice_.endpoints if (each.to_at or arrived_at) > arrived_at - self._remembered
-            )
+            kept = tuple(each for each in slice_.endpoints if (each.to_at or arrived_at) > arrived_at - self._left_kept)
             record_: KubeObject = msgspec.structs.replace(slice_, endpoints=kept)
         elif isinstance(obj, ServiceJson):
             record_ = project_service(obj, cluster=self._cluster)

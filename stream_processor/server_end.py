@@ -229,7 +229,11 @@ def _through(inventory: ClusterInventory, server: Server, question: Question, mo
     if server.service is not None or not isinstance(inside, ServiceName):
         return server
     known = inventory.services.named(inside.namespace, inside.service, moment)
-    return server._replace(service=f"{inside.namespace}/{inside.service}") if known is not None else server
+    if known is None:
+        return server
+    backends = find_backends(inventory, known, inventory.services.slices(known), moment)
+    belongs = server.workload in backends.workloads
+    return server._replace(service=f"{inside.namespace}/{inside.service}") if belongs else server
 
 
 def _declared(service: ServiceRecord, port: Port) -> ServicePort | None:

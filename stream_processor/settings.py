@@ -50,8 +50,18 @@ class AttributionSettings(SettingsGroup, frozen=True, kw_only=True):
     ] = 200_000
     tombstone_seconds: Annotated[
         float,
-        Meta(description="How long what has ended is remembered; at least the late window and Kafka's lag.", ge=0),
-    ] = 900.0
+        Meta(
+            description="How long a worker remembers what has ended, before the oldest event it still works on.", ge=0
+        ),
+    ] = 3600.0
+    remembered_seconds: Annotated[
+        float,
+        Meta(
+            description="How long the inventory topic remembers what has ended: the longest stop of the processors "
+            "after which old observations still resolve.",
+            ge=0,
+        ),
+    ] = 86_400.0
 
 
 class LeaseSettings(SettingsGroup, frozen=True, kw_only=True):
