@@ -44,7 +44,7 @@ class _Writer:
     def __init__(self, graph: CallGraph, *, full: bool) -> None:
         self._full = full
         self._several_clusters = len(list_clusters(graph)) > 1
-        self._shared_names = _find_shared_names(graph.arrows)
+        self._shared_names = find_shared_names(graph.arrows)
 
     def section(self, arrows: Iterable[Arrow], verb: str) -> str:
         """Write the arrows, grouped by client."""
@@ -73,7 +73,8 @@ def _name_of(workload: Workload) -> tuple[str, str, str]:
     return workload.cluster, workload.namespace, workload.name
 
 
-def _find_shared_names(arrows: Iterable[Arrow]) -> frozenset[tuple[str, str, str]]:
+def find_shared_names(arrows: Iterable[Arrow]) -> frozenset[tuple[str, str, str]]:
+    """Return cluster, namespace and name wherever workloads of several kinds share them."""
     kinds: dict[tuple[str, str, str], set[str]] = {}
     for workload in chain.from_iterable((arrow.client, arrow.server) for arrow in arrows):
         kinds.setdefault(_name_of(workload), set()).add(workload.kind)
