@@ -149,6 +149,10 @@ class PodRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="Pod"):
     created_at: int = 0
     terminating: Annotated[bool, Meta(description="A deletionTimestamp is set; closes nothing by itself.")] = False
     ended_at: Annotated[int | None, Meta(description="When its last container finished or it was deleted.")] = None
+    ended_after: Annotated[
+        int | None,
+        Meta(description="Until when it was certainly there, where its end went unseen and `ended_at` is the latest."),
+    ] = None
     static_uid: Annotated[
         str | None,
         Meta(description="What the kubelet calls a static pod (its config hash), where that is not the UID."),
@@ -255,6 +259,7 @@ class WatermarkRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="
     cluster: str
     at: Annotated[int, Meta(description="Nanoseconds; the largest representable integer for a fixed file of objects.")]
     denied: Annotated[tuple[str, ...], Meta(description="Resources that may not be read (403).")] = ()
+    namespaces: Annotated[tuple[str, ...], Meta(description="The only namespaces that are watched; empty: all.")] = ()
     source: Annotated[str, Meta(description="watch or file.")] = "watch"
 
 

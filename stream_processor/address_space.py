@@ -67,7 +67,7 @@ class AddressSpace:
         self._pods.add(settings.pod_cidrs)
         self._services = Ranges()
         self._services.add(settings.service_cidrs)
-        self.services_denied = False
+        self.services_unseen = False
 
     def put_node(self, record: NodeRecord) -> bool:
         """Replace the node of this UID; tell whether that changed anything."""
@@ -106,8 +106,8 @@ class AddressSpace:
         if not any(parsed.version == network.version and parsed in network for network in _PRIVATE):
             return "outside"
         unknown = not self._pods.has_version(parsed.version)
-        # Without the right to read Services nor a configured range, any private address may be a cluster IP.
-        unknown |= self.services_denied and not self._services.has_version(parsed.version)
+        # Where not all Services may be read and no range is configured, any private address may be a cluster IP.
+        unknown |= self.services_unseen and not self._services.has_version(parsed.version)
         return "inside" if unknown else "perhaps"
 
     def expire(self, before: int) -> None:

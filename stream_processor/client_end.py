@@ -89,7 +89,8 @@ def owner_at(inventory: ClusterInventory, address: str, moment: Moment, *, node:
     if node and len(live) > 1 and len(here) == 1:
         near = here
     workload = inventory.workload(near[-1].pod)
-    if any(inventory.workload(each.pod) != workload for each in near[:-1]):
+    sure = [each for each in near if each.sure_until is None or moment.within(each.from_at, each.sure_until)]
+    if not sure or any(inventory.workload(each.pod) != workload for each in near[:-1]):
         return Ownership(None, None, "ambiguous_owner", settled=False)
     chosen = next((each for each in near if each in live), near[-1])
     return Ownership(chosen.pod, workload, None, settled=chosen in live and not _on_the_move(chosen))

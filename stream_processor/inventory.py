@@ -121,9 +121,10 @@ class ClusterInventory:
 
     def _apply_watermark(self, record: WatermarkRecord) -> None:
         self.watermark = max(self.watermark, record.at)
-        denied = "services" in record.denied
-        if denied != self.space.services_denied:
-            self.space.services_denied = denied
+        resources = {text.rpartition("/")[2] for text in record.denied}
+        unseen = "services" in resources or bool(record.namespaces)
+        if unseen != self.space.services_unseen:
+            self.space.services_unseen = unseen
             self._changed(None)
 
     def _apply_pod(self, record: PodRecord) -> None:

@@ -16,12 +16,13 @@ from callgraph.records import PodRecord
 
 
 class Holding(NamedTuple):
-    """One address held by one pod during `[from_at, to_at)`."""
+    """One address held by one pod during `[from_at, to_at)`; `sure_until`: its end went unseen some time after that."""
 
     pod: PodRecord
     from_at: int
     to_at: int | None
     firm: bool
+    sure_until: int | None
 
 
 class PodIndex:
@@ -74,7 +75,7 @@ class PodIndex:
             return []
         pods = [self._pods[uid] for uid in ((uids,) if isinstance(uids, str) else uids)]
         found = [
-            Holding(pod, each.from_at, each.to_at, each.firm)
+            Holding(pod, each.from_at, each.to_at, each.firm, pod.ended_after if each.to_at == pod.ended_at else None)
             for pod in pods
             for each in pod.addresses
             if each.address == address

@@ -81,6 +81,7 @@ class Projector:
         self._left_kept = int(settings.tombstone_seconds * _SECOND)
         self._known: dict[tuple[KubeKind, str], dict[str, bytes]] = {}
         self._deleted: dict[tuple[KubeKind, str], int] = {}
+        self._promised: int | None = None
 
     def apply(self, op: Operation, obj: KubeJson | bytes, arrived_at: int) -> KubeObject | None:
         """Take one watch event; None where the record stays as it was. Raises msgspec.DecodeError for bad bytes."""
@@ -129,11 +130,15 @@ class Projector:
         for group in self._groups(kind, namespace):
             for uid in group.keys() - present:
                 before = _DECODER.decode(group[uid])
-                after = close(before, arrived_at)
+                after = close(before, arrived_at, seen_until=self._promised)
                 if after != before:
                     group[uid] = _ENCODER.encode(after)
                     closed.append(after)
         return sorted(closed, key=lambda record: record.uid)
+
+    def promise(self, at: int) -> None:
+        """Note a watermark: everything up to it was applied, so what then goes missing was there until then."""
+        self._promised = at
 
     def restore(self, record: KubeObject) -> None:
         """Take back a record that an earlier run published."""
@@ -189,8 +194,11 @@ class Projector:
         return {name: annotations[name] for name in self._annotations if name in annotations}
 
 
-def close(record: KubeObject, at: int) -> KubeObject:
-    """Return the record ended at `at`; one that has ended stays as it is."""
+def close(record: KubeObject, at: int, *, seen_until: int | None = None) -> KubeObject:
+    """Return the record ended at `at`; one that has ended stays as it is.
+
+    `seen_until`: when the object was last known to be there, if nobody saw it end.
+    """
     if not isinstance(record, PodRecord):
         return record if record.to_at is not None else cast("KubeObject", msgspec.structs.replace(record, to_at=at))
     if record.ended_at is not None:
@@ -199,7 +207,7 @@ def close(record: KubeObject, at: int) -> KubeObject:
         each if each.to_at is not None else msgspec.structs.replace(each, to_at=max(at, each.from_at))
         for each in record.addresses
     )
-    return msgspec.structs.replace(record, ended_at=at, addresses=addresses)
+    return msgspec.structs.replace(record, ended_at=at, ended_after=seen_until, addresses=addresses)
 
 
 def project_pod(pod: PodJson, previous: PodRecord | None, *, arrived_at: int, deleted: bool) -> PodRecord:
@@ -227,6 +235,7 @@ def project_pod(pod: PodJson, previous: PodRecord | None, *, arrived_at: int, de
         created_at=_created_at(metadata),
         terminating=metadata.deletion_timestamp is not None,
         ended_at=end,
+        ended_after=previous.ended_after if previous and end is not None and end == was_ended else None,
         static_uid=_static_uid(metadata, owner),
         owner=owner,
         labels=dict(sorted((metadata.labels or {}).items())),

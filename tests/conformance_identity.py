@@ -71,7 +71,9 @@ def replay(case: Case, config: dict[str, Any], base: int) -> Outcome:
     outcome = Outcome([], [])
 
     def advance(watermark: int) -> None:
-        inventory.apply(WatermarkRecord(cluster=CLUSTER, at=watermark, denied=denied(config)))
+        projector.promise(watermark)
+        namespaces = tuple(config["watchNamespaces"] or ())
+        inventory.apply(WatermarkRecord(cluster=CLUSTER, at=watermark, denied=denied(config), namespaces=namespaces))
         outcome.decisions.extend((found.origin.offset, found) for found in attribution.advance(now=watermark))
 
     steps = steps_of(case, base)

@@ -112,6 +112,7 @@ FULL: dict[str, Record] = {
             created_at=_AT - 1,
             terminating=True,
             ended_at=_AT + 9,
+            ended_after=_AT + 8,
             owner=_OWNER,
             labels={"app": "frontend"},
             overrides={"intents.otterize.com/workload-name": "front"},
@@ -192,7 +193,7 @@ FULL: dict[str, Record] = {
         )
     ),
     "inventory.v1-watermark": InventoryRecord(
-        object=WatermarkRecord(cluster="prod", at=2**63 - 1, denied=("jobs",), source="file")
+        object=WatermarkRecord(cluster="prod", at=2**63 - 1, denied=("jobs",), namespaces=("shop",), source="file")
     ),
     "calls.v1": CallBatch(
         calls=(
