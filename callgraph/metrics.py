@@ -82,6 +82,12 @@ METRICS: tuple[Metric, ...] = (
         program="processor",
     ),
     Metric(
+        name="whocalls_processor_folded_total",
+        kind="counter",
+        about="Observations in the calls that were folded into edges, repeated deliveries included.",
+        program="processor",
+    ),
+    Metric(
         name="whocalls_processor_unresolved_total",
         kind="counter",
         about="Observations that were not attributed, by reason.",

@@ -6,13 +6,17 @@ scope: what is not in it is closed when it ends.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from callgraph.records import KubeObject
+from callgraph.codec import schema_of
+from callgraph.records import KubeObject, PodRecord
 from stream_processor.kube_types import KubeJson, KubeKind
 from stream_processor.projection import Operation, Projector
 from stream_processor.watch import Failure, Resource, Verdict
 from stream_processor.watch_messages import Change
+
+KEPT_NANOSECONDS = 86_400 * 1_000_000_000
+"""What is gone stays on the topic for a day, so that workers that were down for a night find it."""
 
 
 class Scope(NamedTuple):
@@ -81,11 +85,19 @@ Message = ListStarted | Listed | ListEnded | Changed | Troubled | Recovered | Un
 
 
 class Feed:
-    """The state between messages: what the lists that are under way have shown so far."""
+    """What the API server has said, and what the lists that are under way have shown so far."""
 
     def __init__(self, projector: Projector) -> None:
         self._projector = projector
         self._present: dict[Scope, set[str]] = {}
+        self._gone: dict[tuple[KubeKind, str], int] = {}
+
+    def restore(self, record: KubeObject) -> None:
+        """Take back a record that was published before."""
+        self._projector.restore(record)
+        ended_at = record.ended_at if isinstance(record, PodRecord) else record.to_at
+        if ended_at is not None:
+            self._gone[cast("KubeKind", schema_of(record)), record.uid] = ended_at
 
     def take(self, message: Message) -> list[KubeObject]:
         """Apply a message; return the records that it changed."""
@@ -99,8 +111,13 @@ class Feed:
         return self._close(message) if isinstance(message, ListEnded) else []
 
     def expire(self, now: int) -> list[tuple[KubeKind, str]]:
-        """Forget what ended long ago; return its kinds and UIDs."""
-        return self._projector.expire(now)
+        """Forget what was gone more than a day ago; name it, so that the topic can forget it too."""
+        self._projector.expire(now)
+        old = [key for key, at in self._gone.items() if at < now - KEPT_NANOSECONDS]
+        for kind, uid in old:
+            del self._gone[kind, uid]
+            self._projector.forget(kind, uid)
+        return old
 
     def counts(self) -> dict[KubeKind, int]:
         """Count the objects known, by kind."""
@@ -113,11 +130,19 @@ class Feed:
         return [record for record in records if record is not None]
 
     def _apply_one(self, scope: Scope, op: Operation, obj: KubeJson, arrived_at: int) -> KubeObject | None:
-        if (present := self._present.get(scope)) is not None:
-            (present.discard if op == "DELETED" else present.add)(obj.metadata.uid)
+        kind, uid = scope.resource.kind, obj.metadata.uid
+        present = self._present.get(scope, set())
+        if op == "DELETED":
+            present.discard(uid)
+            self._gone[kind, uid] = arrived_at
+        else:
+            present.add(uid)
+            self._gone.pop((kind, uid), None)
         return self._projector.apply(op, obj, arrived_at)
 
     def _close(self, message: ListEnded) -> list[KubeObject]:
         present = self._present.pop(message.scope, set())
         kind, namespace = message.scope.resource.kind, message.scope.namespace
-        return self._projector.close_missing(kind, present, message.arrived_at, namespace=namespace)
+        closed = self._projector.close_missing(kind, present, message.arrived_at, namespace=namespace)
+        self._gone |= {(kind, record.uid): message.arrived_at for record in closed}
+        return closed

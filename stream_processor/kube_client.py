@@ -66,9 +66,9 @@ class Stream:
         try:
             data: bytes = self._response.read1(_CHUNK_BYTES)
         except urllib3.exceptions.ReadTimeoutError as error:
-            raise KubeError(Failure("silence", message=str(error))) from error
+            raise KubeError(Failure("silence", message=_text(error))) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise KubeError(Failure("connection", message=str(error))) from error
+            raise KubeError(Failure("connection", message=_text(error))) from error
         finally:
             self._waits = False
         return data
@@ -170,7 +170,7 @@ class KubeClient:
                 timeout=urllib3.Timeout(connect=self._settings.watch.connect_seconds, read=read_timeout),
             )
         except urllib3.exceptions.HTTPError as error:
-            raise KubeError(Failure("connection", message=str(error))) from error
+            raise KubeError(Failure("connection", message=_text(error))) from error
         if response.status >= 300:
             raise KubeError(_read_failure(response))
         return response
@@ -239,12 +239,17 @@ def _read_whole(response: Any) -> bytes:
     try:
         data: bytes = response.read(decode_content=True)
     except urllib3.exceptions.ReadTimeoutError as error:
-        raise KubeError(Failure("silence", message=str(error))) from error
+        raise KubeError(Failure("silence", message=_text(error))) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise KubeError(Failure("connection", message=str(error))) from error
+        raise KubeError(Failure("connection", message=_text(error))) from error
     finally:
         response.release_conn()
     return data
+
+
+def _text(error: Exception) -> str:
+    """Return what an exception says; urllib3 puts its cause beside the sentence."""
+    return str(error.args[0]) if error.args and isinstance(error.args[0], str) else str(error)
 
 
 def _read_failure(response: Any) -> Failure:

@@ -74,7 +74,7 @@ class LeaseSettings(SettingsGroup, frozen=True, kw_only=True):
     identity: Annotated[str, Meta(description="Who we are in it; empty: host name and a random part.")] = ""
     seconds: Annotated[
         float, Meta(description="A standby takes over when the Lease was not renewed for this long.", gt=0)
-    ] = 10.0
+    ] = 8.0
 
 
 class WatchSettings(SettingsGroup, frozen=True, kw_only=True):

@@ -133,9 +133,9 @@ class LineSplitter:
     def split(self, chunk: bytes) -> list[bytes]:
         """Take a chunk; return the lines that it completes. Raises OverflowError on a line without end."""
         self._rest += chunk
-        if len(self._rest) > MAX_LINE_BYTES + len(chunk):
-            raise OverflowError(f"a line of more than {MAX_LINE_BYTES} bytes")
         if b"\n" not in chunk:
+            if len(self._rest) > MAX_LINE_BYTES:
+                raise OverflowError(f"a line of more than {MAX_LINE_BYTES} bytes")
             return []
         *lines, rest = bytes(self._rest).split(b"\n")
         self._rest = bytearray(rest)

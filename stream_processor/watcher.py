@@ -112,7 +112,7 @@ class _Program(msgspec.Struct, frozen=True, kw_only=True):
             self.kafka, self.topics, may_write=lambda: not stop.is_set() and (keeper is None or keeper.is_held())
         )
         try:
-            feed = Feed(self._restore(writer))
+            feed = self._restore(writer)
             session = WatchSession(
                 self.cluster, client=client, feed=feed, writer=writer, settings=self.watcher, report=report
             )
@@ -120,17 +120,18 @@ class _Program(msgspec.Struct, frozen=True, kw_only=True):
         except WritingEndedError:
             self.log.info("watch_ended", why="stopped" if stop.is_set() else "another watcher holds the Lease")
 
-    def _restore(self, writer: InventoryWriter) -> Projector:
-        projector = Projector(self.cluster, self.attribution)
+    def _restore(self, writer: InventoryWriter) -> Feed:
+        """Begin with what was published before, so that what vanished meanwhile is closed and the rest not repeated."""
+        feed = Feed(Projector(self.cluster, self.attribution))
         restored = read_inventory(self.kafka, self.topics, cluster=self.cluster)
         now = time.time_ns()
         for record in restored:
             if _is_watched(record, self.watcher.namespaces):
-                projector.restore(record)
+                feed.restore(record)
             elif (closed := close(record, now)) != record:
                 writer.put(closed)
         self.log.info("inventory_restored", objects=len(restored))
-        return projector
+        return feed
 
     def _require_topic(self) -> None:
         Broker(self.kafka, client_id="whocalls-watcher").require_topics((find_topic("inventory"),), self.topics)
