@@ -8,75 +8,37 @@ in it, so calls travel together: one record per partition for everything that wa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TypeVar
 
 from callgraph.codec import Codec, encode
-from callgraph.records import Call, CallBatch, CallOrigin, Evidence, Transport, Workload
+from callgraph.records import Call, CallBatch, CallOrigin
 from stream_processor.attribution import Decision, Origin
 from stream_processor.fold import edge_key
 from stream_processor.partitioner import partition_of
 from stream_processor.resolve import Attributed
 
+T = TypeVar("T", bound=str)
+
 MOST_RECORD_BYTES = 512 * 1024
 """Half of what brokers and producers accept by default (1 MiB)."""
 
 
-class _Ends(NamedTuple):
-    """An edge as one raw batch speaks of it."""
-
-    origin: Origin
-    client: Workload
-    server: Workload
-    server_port: int | None
-    network_transport: Transport | None
-
-
-class _Sightings:
-    """What the decisions so far say of one edge."""
-
-    __slots__ = ("counts", "dns_names", "evidence", "first_seen", "last_seen", "nodes", "services")
-
-    def __init__(self, seen_at: int) -> None:
-        self.first_seen = self.last_seen = seen_at
-        self.counts: dict[int, int] = {}
-        self.evidence: set[Evidence] = set()
-        self.dns_names: set[str] = set()
-        self.services: set[str] = set()
-        self.nodes: set[str] = set()
-
-    def add(self, decision: Decision, attributed: Attributed) -> None:
-        seen_at = decision.observation.observed_at
-        self.first_seen = min(self.first_seen, seen_at)
-        self.last_seen = max(self.last_seen, seen_at)
-        # Once per position, also where one answer holds several addresses of the same server.
-        self.counts[decision.index] = decision.observation.count
-        self.evidence.add(attributed.evidence)
-        self.nodes.add(decision.node)
-        if attributed.dns_name:
-            self.dns_names.add(attributed.dns_name)
-        if attributed.service:
-            self.services.add(attributed.service)
+Sighting = tuple[Decision, Attributed]
 
 
 def gather_calls(decisions: Iterable[Decision], *, floor: Callable[[Origin], int]) -> list[Call]:
     """Make one call per edge and batch. `floor` tells below which offset of its partition everything is finished."""
-    sightings: dict[_Ends, _Sightings] = {}
+    batches: dict[Origin, dict[Hashable, list[Sighting]]] = {}
     for decision in decisions:
+        ends = batches.setdefault(decision.origin, {})
         for attributed in decision.attributed:
-            ends = _Ends(
-                decision.origin,
-                attributed.client,
-                attributed.server,
-                attributed.server_port,
-                attributed.network_transport,
-            )
-            found = sightings.get(ends)
-            if found is None:
-                found = sightings[ends] = _Sightings(decision.observation.observed_at)
-            found.add(decision, attributed)
-    return [_call(ends, found, floor(ends.origin)) for ends, found in sightings.items()]
+            # Workloads are told apart by identity: hashing their eight names would cost more than all the rest, and
+            # the inventory hands out one object for each. Two objects for one would make two calls, counted once.
+            key = (id(attributed.client), id(attributed.server), attributed.server_port, attributed.network_transport)
+            ends.setdefault(key, []).append((decision, attributed))
+    return [_call(origin, floor(origin), sightings) for origin, ends in batches.items() for sightings in ends.values()]
 
 
 def partition_calls(calls: Iterable[Call], partitions: int) -> dict[int, list[Call]]:
@@ -101,28 +63,44 @@ def encode_calls(calls: list[Call], codec: Codec) -> list[bytes]:
     return encode_calls(calls[:middle], codec) + encode_calls(calls[middle:], codec)
 
 
-def _call(ends: _Ends, found: _Sightings, floor: int) -> Call:
-    origin = ends.origin
+def _call(origin: Origin, floor: int, sightings: list[Sighting]) -> Call:
+    decision, attributed = sightings[0]
+    observation = decision.observation
+    evidence, dns_names, services = {attributed.evidence}, {attributed.dns_name}, {attributed.service}
+    first_seen = last_seen = observation.observed_at
+    counts = {decision.index: observation.count}
+    for other, and_attributed in sightings[1:]:
+        evidence.add(and_attributed.evidence)
+        dns_names.add(and_attributed.dns_name)
+        services.add(and_attributed.service)
+        first_seen = min(first_seen, other.observation.observed_at)
+        last_seen = max(last_seen, other.observation.observed_at)
+        # A position counts once, also where one answer holds several addresses of the same server.
+        counts[other.index] = other.observation.count
     return Call(
-        client=ends.client,
-        server=ends.server,
-        server_port=ends.server_port,
-        network_transport=ends.network_transport,
-        evidence=tuple(sorted(found.evidence)),
-        dns_names=tuple(sorted(found.dns_names)),
-        services=tuple(sorted(found.services)),
-        nodes=tuple(sorted(found.nodes)),
-        first_seen=found.first_seen,
-        last_seen=found.last_seen,
+        client=attributed.client,
+        server=attributed.server,
+        server_port=attributed.server_port,
+        network_transport=attributed.network_transport,
+        evidence=_sorted(evidence),
+        dns_names=_sorted(dns_names),
+        services=_sorted(services),
+        nodes=(decision.node,),
+        first_seen=first_seen,
+        last_seen=last_seen,
         origin=CallOrigin(
             topic=origin.topic,
             partition=origin.partition,
             offset=origin.offset,
-            indexes=tuple(found.counts),
-            counts=tuple(found.counts.values()),
+            indexes=tuple(counts),
+            counts=tuple(counts.values()),
             floor=floor,
         ),
     )
+
+
+def _sorted(names: set[T | None] | set[T]) -> tuple[T, ...]:
+    return tuple(sorted([name for name in names if name]))
 
 
 @lru_cache(maxsize=200_000)

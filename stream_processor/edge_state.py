@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from callgraph.records import Call, Edge
-from stream_processor.fold import edge_key, fold, says_more
+from stream_processor.fold import edge_key, fold, says_more, with_exemplars
 from stream_processor.partitioner import murmur2
 
 T = TypeVar("T", bound=Hashable)
@@ -60,7 +60,7 @@ class EdgeState(Generic[T]):
         key = edge_key(call)
         before = self._edges.get(key)
         after = fold(before, call)
-        if after == before:
+        if after is before:
             return False
         self._edges[key] = after
         self._schedule(key, urgent=says_more(after, before), now=now)
@@ -107,5 +107,5 @@ class EdgeState(Generic[T]):
             if receipts is None:
                 continue
             self._published_at[key] = now
-            publications.append(Publication(key, self._edges[key], receipts))
+            publications.append(Publication(key, with_exemplars(self._edges[key]), receipts))
         return publications

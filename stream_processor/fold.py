@@ -16,9 +16,10 @@ give the same edge.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable
+from itertools import islice
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from callgraph.codec import encode_key
 from callgraph.records import Applied, Call, CallOrigin, Edge
@@ -27,7 +28,7 @@ MOST_KEPT = 16
 """Names, services and nodes that an edge keeps of each."""
 
 MOST_EXEMPLARS = 4
-"""Raw batches that an edge points to: the newest of each partition, of the first partitions by name."""
+"""Raw batches that an edge points to."""
 
 T = TypeVar("T", bound=str)
 
@@ -50,27 +51,50 @@ def edge_key(edge: Edge | Call) -> bytes:
 
 
 def fold(edge: Edge | None, call: Call) -> Edge:
-    """Add a call to its edge. The caller sees to it that both have the same key."""
+    """Add a call to its edge; the same object when the edge says all of it already.
+
+    The caller sees to it that both have the same key.
+    """
     if edge is None:
         edge = _new_edge(call)
     origin = call.origin
     partition = f"{origin.topic}/{origin.partition}"
-    applied, counted = _count(edge.applied.get(partition, _NOTHING_APPLIED), origin)
+    before = edge.applied.get(partition, _NOTHING_APPLIED)
+    applied, counted = _count(before, origin)
+    evidence = _union(edge.evidence, call.evidence)
+    dns_names = _union(edge.dns_names, call.dns_names)
+    services = _union(edge.services, call.services)
+    nodes = _union(edge.nodes, call.nodes)
+    if applied is before and _holds(edge, call, (evidence, dns_names, services, nodes)):
+        return edge
     return Edge(
         client=edge.client,
         server=edge.server,
         server_port=edge.server_port,
         network_transport=edge.network_transport,
-        evidence=_union(edge.evidence, call.evidence),
-        dns_names=_union(edge.dns_names, call.dns_names),
-        services=_union(edge.services, call.services),
-        nodes=_union(edge.nodes, call.nodes),
+        evidence=evidence,
+        dns_names=dns_names,
+        services=services,
+        nodes=nodes,
         first_seen=min(edge.first_seen, call.first_seen),
         last_seen=max(edge.last_seen, call.last_seen),
         observations=edge.observations + counted,
-        exemplars=_point_to(edge.exemplars, partition, origin.offset),
+        exemplars=edge.exemplars,
         applied=edge.applied | {partition: applied},
     )
+
+
+def with_exemplars(edge: Edge) -> Edge:
+    """Point to raw batches that the edge rests on: the newest of each partition, of the first partitions by name.
+
+    Apart from `fold`, because it follows from what is applied and is wanted only where an edge is published.
+    """
+    newest = (
+        f"{partition}/{max(map(int, applied.offsets))}"
+        for partition, applied in sorted(edge.applied.items())
+        if applied.offsets
+    )
+    return replace(edge, exemplars=tuple(islice(newest, MOST_EXEMPLARS)))
 
 
 def says_more(after: Edge, before: Edge | None) -> bool:
@@ -94,39 +118,34 @@ def _new_edge(call: Call) -> Edge:
     )
 
 
+def _holds(edge: Edge, call: Call, unions: tuple[tuple[str, ...], ...]) -> bool:
+    """Tell whether an edge, whose unions with the call are given, says all that the call says."""
+    return unions == (edge.evidence, edge.dns_names, edge.services, edge.nodes) and (
+        edge.first_seen <= call.first_seen and call.last_seen <= edge.last_seen
+    )
+
+
 def _count(applied: Applied, origin: CallOrigin) -> tuple[Applied, int]:
     """Return what is applied with the origin in it, and how many observations that adds."""
     offsets, counted = applied.offsets, 0
     if origin.offset >= applied.floor:
         name = str(origin.offset)
-        bits = int(offsets.get(name, "0"), 16)
+        known = bits = int(offsets.get(name, "0"), 16)
         for index, count in zip(origin.indexes, origin.counts, strict=True):
             if not bits >> index & 1:
                 bits |= 1 << index
                 counted += count
-        offsets = offsets | {name: f"{bits:x}"}
-    floor = max(applied.floor, origin.floor)
-    if floor > applied.floor:
-        offsets = {offset: bits for offset, bits in offsets.items() if int(offset) >= floor}
-    return Applied(floor=floor, offsets=offsets), counted
+        if bits != known:
+            offsets = offsets | {name: f"{bits:x}"}
+    if origin.floor > applied.floor:
+        offsets = {offset: bits for offset, bits in offsets.items() if int(offset) >= origin.floor}
+    elif offsets is applied.offsets:
+        return applied, 0
+    return Applied(floor=max(applied.floor, origin.floor), offsets=offsets), counted
 
 
 def _union(one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
     """Unite two sorted sets, keeping the smallest: what is dropped once would be dropped in any other order too."""
-    if not other or one == other or set(other) <= set(one):
+    if one == other or set(other).issubset(one):
         return one
-    return tuple(heapq.nsmallest(MOST_KEPT, {*one, *other}))
-
-
-def _point_to(exemplars: tuple[str, ...], partition: str, offset: int) -> tuple[str, ...]:
-    newest = dict(_exemplar_parts(exemplars))
-    if newest.get(partition, -1) >= offset:
-        return exemplars
-    newest[partition] = offset
-    return tuple(f"{name}/{newest[name]}" for name in heapq.nsmallest(MOST_EXEMPLARS, newest))
-
-
-def _exemplar_parts(exemplars: Iterable[str]) -> Iterable[tuple[str, int]]:
-    for exemplar in exemplars:
-        partition, _, offset = exemplar.rpartition("/")
-        yield partition, int(offset)
+    return tuple(sorted({*one, *other})[:MOST_KEPT])

@@ -62,6 +62,7 @@ class Folding:
         # The first part is this loop itself, so that nothing is released half-way.
         entry.parts += sum(self.edges.apply(call, entry, now=now) for call in batch.calls)
         self._settle(entry)
+        self._counts.add("folded_total", sum(len(call.origin.indexes) for call in batch.calls))
         self._publish(self.edges.take_due(now=now))
 
     def publish_due(self, *, now: int) -> None:

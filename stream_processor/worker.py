@@ -6,6 +6,7 @@ Every entry point catches its own failures and hands them to `fail`: the process
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -143,6 +144,8 @@ class Worker:
         except Exception as error:  # noqa: BLE001  (without its edges a worker must not go on)
             self._fail(error)
             return
+        gc.collect()
+        gc.freeze()  # inventory and edges stay: no collection needs to walk through them
         shift.restored = True
         self._log.info("edges_restored", edges=len(shift.folding.edges), partitions=len(partitions))
 
