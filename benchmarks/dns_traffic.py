@@ -113,7 +113,13 @@ def _make_answer(rng: random.Random, kind: str, number: int) -> tuple[str, int, 
         return name, SRV, targets, [(host, A, _ipv4(rng, 10, 244)) for host in hosts]
     name = f"api-{number % 700}.vendor-{number % 90}.example"
     if kind == "https":
-        data = struct.pack("!H", 1) + b"\0" + struct.pack("!HH", 1, 3) + b"\2h2" + struct.pack("!HH4s", 4, 4, _ipv4(rng, 203, 0))
+        data = (
+            struct.pack("!H", 1)
+            + b"\0"
+            + struct.pack("!HH", 1, 3)
+            + b"\2h2"
+            + struct.pack("!HH4s", 4, 4, _ipv4(rng, 203, 0))
+        )
         return name, HTTPS, [(name, HTTPS, data)], []
     chain = [name, *(f"edge-{hop}-{number % 300}.cdn.example" for hop in range(rng.randint(0, 3)))]
     records = [(owner, CNAME, _wire_name(target)) for owner, target in itertools.pairwise(chain)]
@@ -125,7 +131,7 @@ def _ipv4(rng: random.Random, first: int, second: int) -> bytes:
 
 
 def _ipv6(rng: random.Random) -> bytes:
-    return socket.inet_pton(socket.AF_INET6, "fd00:10:96::") [:12] + rng.randbytes(4)
+    return socket.inet_pton(socket.AF_INET6, "fd00:10:96::")[:12] + rng.randbytes(4)
 
 
 # -- Messages and packets ---------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The bytes of a DNS answer that matter, so that a repeat is recognised unparsed. Pure.
 
-In: a message and its client's address. Out: a key without the id and the TTLs, or None where the quick look does not
+In: a message and its client's address. Out: a key without the id and the TTLs, or nothing where the quick look does not
 apply. Two messages with the same key say the same, provided that `is_faithful` accepted one of them: the key tells
 where each record begins and ends, because every boundary follows from bytes that stand before it in the key.
 
@@ -25,7 +25,7 @@ _ADDRESS_BYTES = frozenset({4, 16})
 
 
 def fingerprint(message: bytes, client: bytes) -> bytes:
-    """Return the key of an answer, empty where there is none. Raises IndexError where the message ends too early for one."""
+    """Return the key of an answer, empty where there is none. Raises IndexError where the message ends too early."""
     zero = message.find(b"\0", 12)
     at = zero + 5
     count = message[7]

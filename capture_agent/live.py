@@ -11,10 +11,11 @@ import select
 import signal
 import time
 from collections import deque
+from collections.abc import Callable
 from types import FrameType
-from typing import Self
+from typing import NamedTuple, Self
 
-from callgraph.errors import CapabilityError, PortTakenError
+from callgraph.errors import CapabilityError, PortTakenError, UnreachableError
 from callgraph.telemetry import Logger
 from capture_agent.exposition import MetricsListener, expose
 from capture_agent.filters import build_filter
@@ -25,6 +26,7 @@ from capture_agent.proc import Namespace, ProcReader
 from capture_agent.publisher import Publisher
 from capture_agent.ring import Ring
 from capture_agent.settings import AgentSettings, CaptureSettings
+from capture_agent.topic_check import TopicCheck
 
 _NANOSECONDS = 1_000_000_000
 _DELIVERY_POLL_MS = 100
@@ -40,14 +42,27 @@ def open_ring(settings: CaptureSettings) -> Ring | None:
     return Ring(build_filter(resolver_ports=ports, syn=settings.syn), ring_bytes=settings.ring_bytes)
 
 
+class Outlet(NamedTuple):
+    """Where batches go, opened once it is known to be there."""
+
+    open: Callable[[], Publisher]
+    check: Callable[[], None] | None
+    """Raises an error of `callgraph.errors` where it is not there; None: it always is."""
+
+
 class LiveAgent:
     """An agent of this node, from its opened sockets to its last flush."""
 
-    def __init__(self, settings: AgentSettings, pipeline: Pipeline, publisher: Publisher, log: Logger) -> None:
+    def __init__(self, settings: AgentSettings, pipeline: Pipeline, outlet: Outlet, log: Logger) -> None:
         self._settings = settings
         self._pipeline = pipeline
-        self._publisher = publisher
+        self._outlet = outlet
         self._log = log
+        self._stopping = False
+        self._poller = select.poll()
+        # Forked before anything is open, and never again once the producer has its threads.
+        self._check = TopicCheck(outlet.check) if outlet.check else None
+        self._says_unreachable = False
         self._ring = self._open_ring()
         self._listener = self._listen()
         self._proc = ProcReader(settings.sockets.proc_root) if settings.sockets.enabled else None
@@ -56,21 +71,19 @@ class LiveAgent:
         self._namespaces: deque[Namespace] = deque()
         self._flush_ns = int(settings.publish.flush_seconds * _NANOSECONDS)
         self._interval_ns = int(settings.sockets.interval_seconds * _NANOSECONDS)
-        self._next_flush = 0
-        self._next_scan = 0
-        self._next_reading = 0
-        self._stopping = False
+        self._next_flush = self._next_scan = self._next_reading = self._pace = 0
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then send what waits."""
+        """Work until SIGTERM or SIGINT, then send what waits. Raises TopicError."""
+        if self._check is None:
+            self._pipeline.publisher = self._outlet.open()
         with _WakeUp(self.stop) as wake_up:
-            poller = select.poll()
-            for descriptor in (self._ring, self._listener, wake_up):
+            for descriptor in (self._ring, self._listener, self._check, wake_up):
                 if descriptor is not None:
-                    poller.register(descriptor, select.POLLIN)
+                    self._poller.register(descriptor, select.POLLIN)
             while not self._stopping:
                 now = time.monotonic_ns()
-                ready = {descriptor for descriptor, _ in poller.poll(self._milliseconds_to_next(now))}
+                ready = {descriptor for descriptor, _ in self._poller.poll(self._milliseconds_to_next(now))}
                 wake_up.clear(ready)
                 self._turn(ready, time.monotonic_ns())
         self._end()
@@ -80,36 +93,48 @@ class LiveAgent:
         self._stopping = True
 
     def _turn(self, ready: set[int], now: int) -> None:
-        if self._ring is not None:
-            for start in self._ring.ready_blocks():
-                self._intake.take_block(self._ring.memory, start)
+        self._drain_ring()
         if self._listener is not None and self._listener.fileno() in ready:
             self._count_kernel_drops()
             self._listener.answer(expose({name: each.snapshot() for name, each in self._pipeline.counters.items()}))
+        if self._check is not None and self._check.fileno() in ready:
+            self._take_check(self._check)
         if self._proc is not None:
             self._read_sockets(self._proc, now)
-        if now >= self._next_flush:
+        is_flush = now >= self._next_flush
+        if is_flush:
             self._next_flush = now + self._flush_ns
-            self._flush(least=1)
-        else:
-            self._flush(least=self._settings.publish.batch_observations)
-        self._publisher.poll()
-
-    def _flush(self, *, least: int) -> None:
-        now = time.time_ns()
-        if least == 1:
             self._count_kernel_drops()
-            self._pipeline.end_windows(now)
-            self._pipeline.publish_heartbeat(now)
-        self._pipeline.publish_waiting(now, least=least)
+        self._pipeline.work(time.time_ns(), flush=is_flush)
+
+    def _drain_ring(self) -> None:
+        if self._ring is not None:
+            for start in self._ring.ready_blocks():
+                self._intake.take_block(self._ring.memory, start)
+
+    def _take_check(self, check: TopicCheck) -> None:
+        """Open the producer if Kafka and the topics are there; ask again if Kafka is not."""
+        self._poller.unregister(check)
+        self._check = None
+        error = check.finish()
+        if error is None:
+            self._pipeline.publisher = self._outlet.open()
+            return
+        if not isinstance(error, UnreachableError):
+            raise error
+        if not self._says_unreachable:
+            self._says_unreachable = True
+            self._log.warning("kafka_unreachable", reason=str(error), consequence="what is captured waits")
+        if self._outlet.check is not None:
+            self._check = TopicCheck(self._outlet.check)
+            self._poller.register(self._check, select.POLLIN)
 
     def _read_sockets(self, proc: ProcReader, now: int) -> None:
-        """Read one namespace when its turn has come: all at once after the start, later spread over the interval."""
+        """Read one namespace when its turn has come: one after the other at the start, later spread out."""
         if now >= self._next_scan and not self._namespaces:
-            first = self._next_scan == 0
             self._namespaces.extend(proc.list_namespaces())
+            self._pace = self._interval_ns // (len(self._namespaces) + 1) if self._next_scan else 0
             self._next_scan = now + self._interval_ns
-            self._pace = 0 if first else self._interval_ns // (len(self._namespaces) + 1)
             self._next_reading = now
         if self._namespaces and now >= self._next_reading:
             self._next_reading = now + self._pace
@@ -125,7 +150,7 @@ class LiveAgent:
         if self._proc is not None:
             nexts.append(self._next_reading if self._namespaces else self._next_scan)
         wait = max(0, min(nexts) - now) / 1_000_000
-        return min(wait, _DELIVERY_POLL_MS) if self._publisher.in_flight else wait
+        return min(wait, _DELIVERY_POLL_MS) if self._pipeline.in_flight else wait
 
     def _count_kernel_drops(self) -> None:
         if self._ring is not None:
@@ -152,21 +177,19 @@ class LiveAgent:
 
     def _end(self) -> None:
         """Send what waits; what Kafka does not take in time is counted in the last line."""
-        if self._ring is not None:
-            for start in self._ring.ready_blocks():
-                self._intake.take_block(self._ring.memory, start)
+        self._drain_ring()
         self._count_kernel_drops()
         deadline = time.monotonic() + _PATIENCE_AT_END_SECONDS
-        self._pipeline.end_all_windows()
-        now = time.time_ns()
-        self._pipeline.publish_waiting(now)
-        self._pipeline.publish_counters(now)
-        while (self._publisher.in_flight or self._pipeline.waiting) and time.monotonic() < deadline:
-            self._publisher.flush(0.1)
-            self._pipeline.publish_waiting(now)
+        self._pipeline.finish(time.time_ns(), gives_up=lambda: time.monotonic() >= deadline)
         self._log.info(
-            "agent_stopped", unsent_observations=self._pipeline.waiting, unsent_batches=self._publisher.in_flight
+            "agent_stopped",
+            received=sum(counters.received for counters in self._pipeline.counters.values()),
+            kernel_dropped=self._pipeline.counters["dns"].kernel_dropped,
+            unsent_observations=self._pipeline.waiting,
+            unsent_batches=self._pipeline.in_flight,
         )
+        if self._check is not None:
+            self._check.cancel()
         for closing in (self._ring, self._listener):
             if closing is not None:
                 closing.close()

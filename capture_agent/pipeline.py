@@ -5,8 +5,9 @@ Both ways of running the agent, live and from files, end here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from callgraph.codec import Codec
 from callgraph.records import BatchCounters
 from callgraph.topics import TopicName
 from capture_agent.batches import SOURCES, Batch, BatchSeries, Identity, SourceCounters, SourceName, add_counters
@@ -16,21 +17,23 @@ from capture_agent.settings import AgentSettings
 from capture_agent.suppression import Fact, Observation, Suppressor, carry
 
 _TOPIC_OF: dict[SourceName, TopicName] = {"dns": "dns-answers", "syn": "connections", "socket": "connections"}
+_HEARTBEAT_SOURCE: dict[TopicName, SourceName] = {"dns-answers": "dns", "connections": "socket"}
 _NANOSECONDS = 1_000_000_000
+_PUSH_SECONDS = 0.1
 
 
 class Pipeline:
     """The sources' facts and counters, and the batches that carry them."""
 
-    def __init__(self, settings: AgentSettings, identity: Identity, publisher: Publisher, codec: str) -> None:
+    def __init__(self, settings: AgentSettings, identity: Identity, codec: Codec = "json") -> None:
         self.counters: dict[SourceName, SourceCounters] = {name: SourceCounters() for name in SOURCES}
         self.suppressors = {name: _build_suppressor(settings) for name in SOURCES}
-        self._publisher = publisher
+        self.publisher: Publisher | None = None
+        """Until there is one, facts wait."""
         self._limit = settings.publish.batch_observations
         self._heartbeat_ns = int(settings.publish.heartbeat_seconds * _NANOSECONDS)
         self._series: dict[TopicName, BatchSeries] = {
-            topic: BatchSeries(topic, identity, "msgpack" if codec == "msgpack" else "json")
-            for topic in ("dns-answers", "connections")
+            topic: BatchSeries(topic, identity, codec) for topic in _HEARTBEAT_SOURCE
         }
         self._last_sent_at: dict[TopicName, int] = {}
 
@@ -38,6 +41,16 @@ class Pipeline:
     def waiting(self) -> int:
         """Facts that no batch carries yet."""
         return sum(suppressor.waiting for suppressor in self.suppressors.values())
+
+    @property
+    def in_flight(self) -> int:
+        """Batches whose fate is not known yet."""
+        return self.publisher.in_flight if self.publisher else 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether anything is on its way, or could be."""
+        return self.publisher is not None and (self.in_flight > 0 or self.waiting > 0)
 
     def settle(
         self, source: SourceName, seen: Observation | Refusal, *, at: int, tap: int = 0, raw: bytes = b""
@@ -54,33 +67,55 @@ class Pipeline:
         else:
             counters.drop(outcome, seen.count)
 
-    def publish_waiting(self, now: int, *, least: int = 1) -> None:
+    def work(self, now: int, *, flush: bool) -> None:
+        """Do what is due: full batches always, the rest when it is time to flush."""
+        if flush:
+            for suppressor in self.suppressors.values():
+                suppressor.end_windows(now)
+        self._publish_waiting(now, least=1 if flush else self._limit)
+        if self.publisher is not None:
+            if flush:
+                self._publish_heartbeat(now)
+            self.publisher.poll()
+
+    def push(self, now: int) -> None:
+        """Send all that waits, as far as there is room, and wait a little for the broker's word."""
+        self._publish_waiting(now, least=1)
+        if self.publisher is not None:
+            self.publisher.flush(_PUSH_SECONDS)
+
+    def finish(self, now: int, *, gives_up: Callable[[], bool]) -> None:
+        """Send everything that no batch carries yet: new facts, then repeats, then counters."""
+        for _ in range(2):
+            # Twice: what is on its way now may have been seen again meanwhile.
+            for suppressor in self.suppressors.values():
+                suppressor.end_all_windows()
+            while self.unfinished and not gives_up():
+                self.push(now)
+        if self.publisher is not None and not self.unfinished:
+            self._publish_counters(now)
+            while self.in_flight and not gives_up():
+                self.push(now)
+
+    def _publish_waiting(self, now: int, *, least: int) -> None:
         """Send what waits, if at least so many facts do, as far as the bound on batches in flight allows."""
+        if self.publisher is None:
+            return
         for source, suppressor in self.suppressors.items():
-            while suppressor.waiting >= least and self._publisher.in_flight < MAX_BATCHES_IN_FLIGHT:
+            while suppressor.waiting >= least and self.publisher.in_flight < MAX_BATCHES_IN_FLIGHT:
                 self._send(source, suppressor.take(self._limit), now)
 
-    def publish_heartbeat(self, now: int) -> None:
+    def _publish_heartbeat(self, now: int) -> None:
         """Send the counters alone where a topic has been silent for long."""
-        for topic in self._series:
-            if now - self._last_sent_at.setdefault(topic, now) >= self._heartbeat_ns and not self._publisher.in_flight:
-                self._send("dns" if topic == "dns-answers" else "socket", [], now)
+        for topic, source in _HEARTBEAT_SOURCE.items():
+            if now - self._last_sent_at.setdefault(topic, now) >= self._heartbeat_ns and not self.in_flight:
+                self._send(source, [], now)
 
-    def publish_counters(self, now: int) -> None:
+    def _publish_counters(self, now: int) -> None:
         """Send whatever the counters have that no batch carries yet."""
-        for topic, series in self._series.items():
-            if series.lags(self._totals(topic)):
-                self._send("dns" if topic == "dns-answers" else "socket", [], now)
-
-    def end_windows(self, now: int) -> None:
-        """Let facts whose window has ended wait again, or go."""
-        for suppressor in self.suppressors.values():
-            suppressor.end_windows(now)
-
-    def end_all_windows(self) -> None:
-        """Let every repeat wait that no batch carries yet."""
-        for suppressor in self.suppressors.values():
-            suppressor.end_all_windows()
+        for topic, source in _HEARTBEAT_SOURCE.items():
+            if self._series[topic].lags(self._totals(topic)):
+                self._send(source, [], now)
 
     def _send(self, source: SourceName, facts: list[Fact], now: int) -> None:
         fresh = sum(fact.is_new for fact in facts)
@@ -105,7 +140,8 @@ class Pipeline:
                 series.take_back(batch)
                 suppressor.give_back(facts)
 
-        self._publisher.publish(batch, acknowledge)
+        if self.publisher is not None:
+            self.publisher.publish(batch, acknowledge)
 
     def _totals(self, topic: TopicName) -> BatchCounters:
         return add_counters([self.counters[name].snapshot() for name in SOURCES if _TOPIC_OF[name] == topic])

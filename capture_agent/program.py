@@ -13,22 +13,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from callgraph.errors import ConfigurationError, InputError, UnreachableError
+from callgraph.errors import ConfigurationError, InputError
 from callgraph.records import DnsObservation
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
-from callgraph.topics import find_topic
 from capture_agent.batches import Identity, SourceName
 from capture_agent.calico_log import observe_calico_log
 from capture_agent.coredns_log import observe_coredns_log
-from capture_agent.live import LiveAgent
+from capture_agent.live import LiveAgent, Outlet
 from capture_agent.observe import Refusal, observe_capture
 from capture_agent.pipeline import Pipeline
 from capture_agent.proc_tree import observe_proc_tree
-from capture_agent.publisher import KafkaPublisher, LinesPublisher, Publisher
+from capture_agent.publisher import KafkaPublisher, LinesPublisher
 from capture_agent.settings import AgentSettings
 from capture_agent.sources import FileSource, LiveSource, Source
 from capture_agent.suppression import Observation
+from capture_agent.topic_check import require_topics
+
+_ROOM = 4
+"""Batches in flight beyond which a replay waits: files are read faster than brokers write."""
 
 
 def run_agent(
@@ -49,35 +52,30 @@ def run_agent(
     if files and any(isinstance(source, LiveSource) for source in sources):
         raise ConfigurationError("files and the live node cannot be read together (run two agents)")
     identity = Identity(cluster, agent.node or socket.gethostname(), os.urandom(8).hex())
-    if agent.to == "kafka":
-        _require_topics(kafka, topics, log, must_answer=bool(files))
-    with _open_publisher(agent.to, kafka, topics, log) as publisher:
-        pipeline = Pipeline(agent, identity, publisher, topics.codec)
+    pipeline = Pipeline(agent, identity, topics.codec)
+    with _open_lines(agent.to) as lines:
+        outlet = lines or Outlet(lambda: KafkaPublisher(kafka, topics, log), lambda: require_topics(kafka, topics))
         if files:
-            replay(files, agent, pipeline, publisher)
-            return
-        live = LiveAgent(agent, pipeline, publisher, log)
-        log.info("agent_started", node=identity.node, boot_id=identity.boot_id)
-        live.run()
+            replay(files, pipeline, outlet, resolver_ports=agent.capture.resolver_ports)
+        else:
+            live = LiveAgent(agent, pipeline, outlet, log)
+            log.info("agent_started", node=identity.node, boot_id=identity.boot_id)
+            live.run()
 
 
-def replay(files: Sequence[FileSource], settings: AgentSettings, pipeline: Pipeline, publisher: Publisher) -> None:
+def replay(files: Sequence[FileSource], pipeline: Pipeline, outlet: Outlet, *, resolver_ports: tuple[int, ...]) -> None:
     """Publish what the files hold, with the times that they hold; return when everything is delivered."""
-    least = settings.publish.batch_observations
+    if outlet.check is not None:
+        outlet.check()
+    pipeline.publisher = outlet.open()
     now = 0
     for source in files:
-        for at in take_file(source, pipeline, settings.capture.resolver_ports):
+        for at in take_file(source, pipeline, resolver_ports):
             now = max(now, at)
-            if pipeline.waiting >= least:
-                pipeline.end_windows(now)
-                pipeline.publish_waiting(now, least=least)
-                _await_room(publisher)
-    pipeline.end_all_windows()
-    while pipeline.waiting:
-        pipeline.publish_waiting(now)
-        _await_delivery(publisher)
-    pipeline.publish_counters(now)
-    _await_delivery(publisher)
+            pipeline.work(now, flush=False)
+            while pipeline.in_flight > _ROOM:
+                pipeline.push(now)
+    pipeline.finish(now, gives_up=lambda: False)
 
 
 def take_file(source: FileSource, pipeline: Pipeline, resolver_ports: tuple[int, ...]) -> Iterator[int]:
@@ -121,43 +119,19 @@ def _read_lines(path: str) -> Iterator[str]:
 
 
 @contextmanager
-def _open_publisher(to: str, kafka: KafkaSettings, topics: TopicSettings, log: Logger) -> Iterator[Publisher]:
+def _open_lines(to: str) -> Iterator[Outlet | None]:
+    """Open a file or stdout for JSON Lines; None where observations go to Kafka."""
     if to == "kafka":
-        yield KafkaPublisher(kafka, topics, log)
+        yield None
     elif to == "-":
-        yield LinesPublisher(sys.stdout.buffer)
+        yield Outlet(lambda: LinesPublisher(sys.stdout.buffer), None)
         sys.stdout.flush()
     else:
         try:
-            stream = Path(to).open("wb")  # noqa: SIM115  (closed below, the error belongs to opening alone)
+            stream = Path(to).open("wb")  # noqa: SIM115  (closed below; the error belongs to opening alone)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write to {to!r}: {error.strerror} (agent.to is kafka, a file or -)"
             ) from error
         with stream:
-            yield LinesPublisher(stream)
-
-
-def _require_topics(kafka: KafkaSettings, topics: TopicSettings, log: Logger, *, must_answer: bool) -> None:
-    """See that Kafka is there, with our topics."""
-    from callgraph.broker import Broker  # noqa: PLC0415
-
-    try:
-        Broker(kafka, client_id="whocalls-agent").require_topics(
-            [find_topic("dns-answers"), find_topic("connections")], topics
-        )
-    except UnreachableError as error:
-        if must_answer:
-            raise
-        log.warning("kafka_unreachable", reason=str(error), remedy="the agent starts and keeps trying")
-
-
-def _await_room(publisher: Publisher) -> None:
-    publisher.poll()
-    while publisher.in_flight > 4:
-        publisher.flush(0.1)
-
-
-def _await_delivery(publisher: Publisher) -> None:
-    while publisher.in_flight:
-        publisher.flush(0.5)
+            yield Outlet(lambda: LinesPublisher(stream), None)
