@@ -6,6 +6,7 @@ scope: what is not in it is closed when it ends.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 from callgraph.codec import schema_of
@@ -91,6 +92,8 @@ class Feed:
         self._projector = projector
         self._present: dict[Scope, set[str]] = {}
         self._gone: dict[tuple[KubeKind, str], int] = {}
+        self._promised = 0
+        self._promised_to: dict[Scope, int] = {}
 
     def restore(self, record: KubeObject) -> None:
         """Take back a record that was published before."""
@@ -109,6 +112,12 @@ class Feed:
         if isinstance(message, Changed):
             return self._apply(message.scope, [(each.op, each.object) for each in message.changes], message.arrived_at)
         return self._close(message) if isinstance(message, ListEnded) else []
+
+    def promise(self, at: int, *, except_for: Iterable[Scope] = ()) -> None:
+        """Note a watermark: what is found missing later was there until then, but in the scopes that were not read."""
+        for scope in except_for:
+            self._promised_to.setdefault(scope, self._promised)
+        self._promised = at
 
     def expire(self, now: int) -> list[tuple[KubeKind, str]]:
         """Forget what was gone more than a day ago; name it, so that the topic can forget it too."""
@@ -142,6 +151,7 @@ class Feed:
 
     def _close(self, message: ListEnded) -> list[KubeObject]:
         present = self._present.pop(message.scope, set())
+        self._projector.promise(self._promised_to.pop(message.scope, self._promised))
         kind, namespace = message.scope.resource.kind, message.scope.namespace
         closed = self._projector.close_missing(kind, present, message.arrived_at, namespace=namespace)
         self._gone |= {(kind, record.uid): message.arrived_at for record in closed}

@@ -102,12 +102,15 @@ class InventoryWriter:
             self._failure = error.str()
 
 
-def read_inventory(kafka: KafkaSettings, topics: TopicSettings, *, cluster: str) -> list[KubeObject]:
-    """Read one cluster's objects back from the topic, each as it was written last. Raises TopicError.
+def read_inventory(
+    kafka: KafkaSettings, topics: TopicSettings, *, cluster: str
+) -> tuple[list[KubeObject], WatermarkRecord | None]:
+    """Read one cluster's objects back from the topic, each as it was written last, and the watermark.
 
-    A record that does not decode is left out: the relist that follows publishes the object anew.
+    A record that does not decode is left out: the relist that follows publishes the object anew. Raises TopicError.
     """
     found: dict[bytes, KubeObject] = {}
+    watermark = None
     for key, value in _read_to_end(kafka, topics):
         try:
             record = decode(value, InventoryRecord).object if value else None
@@ -115,9 +118,11 @@ def read_inventory(kafka: KafkaSettings, topics: TopicSettings, *, cluster: str)
             record = None
         if record is None:
             found.pop(key, None)
+        elif record.cluster == cluster and isinstance(record, WatermarkRecord):
+            watermark = record
         elif record.cluster == cluster and not isinstance(record, WatermarkRecord):
             found[key] = record
-    return list(found.values())
+    return list(found.values()), watermark
 
 
 def _read_to_end(kafka: KafkaSettings, topics: TopicSettings) -> Iterator[tuple[bytes, bytes | None]]:

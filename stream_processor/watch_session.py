@@ -100,7 +100,10 @@ class WatchSession:
         for _ in range(self._queue.qsize()):  # all that they know is on the queue by now
             self._take(self._queue.get_nowait())
         denied = tuple(sorted(scope.text for scope in self._report.denied))
-        self._writer.put_watermark(WatermarkRecord(cluster=self._cluster, at=at, denied=denied))
+        self._writer.put_watermark(
+            WatermarkRecord(cluster=self._cluster, at=at, denied=denied, namespaces=self._settings.namespaces)
+        )
+        self._feed.promise(at, except_for=self._report.denied)
         self._watermark = at
         self._heartbeat_at = time.monotonic() + self._settings.heartbeat_seconds
         self._report.note_watermark(at, now=time.time_ns(), counts=self._feed.counts())

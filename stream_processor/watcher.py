@@ -24,7 +24,7 @@ from stream_processor.lease import LeaseKeeper
 from stream_processor.object_files import read_objects
 from stream_processor.projection import Projector, close
 from stream_processor.settings import AttributionSettings, WatcherSettings
-from stream_processor.watch_session import WatchSession
+from stream_processor.watch_session import WatchSession, plan_scopes
 from stream_processor.watcher_report import WatcherReport
 from stream_processor.watcher_status import WatcherStatus, serve_status
 
@@ -123,12 +123,15 @@ class _Program(msgspec.Struct, frozen=True, kw_only=True):
     def _restore(self, writer: InventoryWriter) -> Feed:
         """Begin with what was published before, so that what vanished meanwhile is closed and the rest not repeated."""
         feed = Feed(Projector(self.cluster, self.attribution))
-        restored = read_inventory(self.kafka, self.topics, cluster=self.cluster)
-        now = time.time_ns()
+        restored, watermark = read_inventory(self.kafka, self.topics, cluster=self.cluster)
+        seen_until = watermark.at if watermark and watermark.source == "watch" else 0
+        unread = set(watermark.denied) if watermark else set()
+        feed.promise(0, except_for=[each for each in plan_scopes(self.watcher.namespaces) if each.text in unread])
+        feed.promise(seen_until)
         for record in restored:
             if _is_watched(record, self.watcher.namespaces):
                 feed.restore(record)
-            elif (closed := close(record, now)) != record:
+            elif (closed := close(record, time.time_ns(), seen_until=seen_until)) != record:
                 writer.put(closed)
         self.log.info("inventory_restored", objects=len(restored))
         return feed

@@ -43,12 +43,15 @@ def test_a_restarted_watcher_repeats_nothing_and_closes_what_vanished_meanwhile(
     with WatcherProcess(kubeconfig, tmp_path / "first.log", **where) as first:
         wait_until(lambda: first.lines("inventory_synced"), seconds=20)
         first.process.kill()
+        first.process.wait(10)
+    seen_until = watermark(where)
     server.remove("pods", "a", namespace="shop")
     with WatcherProcess(kubeconfig, tmp_path / "second.log", **where) as second:
         wait_until(lambda: second.lines("inventory_synced"), seconds=20)
         said = pods(where)
         assert [each.name for each in said] == ["a", "b", "a"]
         assert [each.ended_at is None for each in said] == [True, True, False]
+        assert said[-1].ended_after == seen_until
 
 
 def test_when_the_active_watcher_is_killed_a_standby_publishes_within_fifteen_seconds(server, where, tmp_path):

@@ -97,3 +97,20 @@ def test_a_completed_pod_is_kept_for_as_long_as_it_is_listed():
     feed.restore(list_pods(new_feed(), pod, at=LATER)["a"])
     list_pods(feed, pod, at=LATER + SECOND)
     assert feed.expire(LATER + 2 * KEPT_NANOSECONDS) == []
+
+
+def test_an_end_that_nobody_saw_lies_after_the_last_watermark():
+    feed = new_feed()
+    list_pods(feed, decoded("a"), at=LATER)
+    feed.promise(LATER + 5 * SECOND)
+    closed = list_pods(feed, at=LATER + 60 * SECOND)["a"]
+    assert (closed.ended_after, closed.ended_at) == (LATER + 5 * SECOND, LATER + 60 * SECOND)
+
+
+def test_watermarks_promise_nothing_of_what_was_not_read():
+    feed = new_feed()
+    list_pods(feed, decoded("a"), at=LATER)
+    feed.promise(LATER + 5 * SECOND)
+    for seconds in (6, 7):
+        feed.promise(LATER + seconds * SECOND, except_for=[PODS])
+    assert list_pods(feed, at=LATER + 60 * SECOND)["a"].ended_after == LATER + 5 * SECOND
