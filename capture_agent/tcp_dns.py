@@ -88,7 +88,7 @@ class MessageStreams:
             yield "tcp_unaligned"
             return
         if rest or stream.data:
-            self._remember(key, _Stream((stream.next_sequence + len(fresh)) % _SEQUENCES, rest))
+            self._remember(key, _Stream(stream.next_sequence + len(fresh), rest))
         if not messages:
             yield "tcp_part"
 

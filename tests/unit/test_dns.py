@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture_agent.dns import MAX_RECORDS, parse_dns
-from capture_agent.dns_wire import MAX_LABEL_STEPS
+from capture_agent.dns_wire import MAX_LABEL_STEPS, spell_wire
 from capture_agent.malformed import DNS_REASONS, MalformedDnsError
 from tests.wire_bytes import (
     AAAA,
@@ -199,6 +199,10 @@ def test_truncated_answer_gives_its_complete_records():
     assert (found.addresses, found.partial) == (("1.1.1.1",), True)
 
 
+def test_truncation_excuses_no_other_fault():
+    assert outcome_of(message("x.y", [a(b"\x40x", "1.1.1.1")], flags=RESPONSE | TC)) == "label_type"
+
+
 def test_record_cut_off_without_the_truncation_bit_is_malformed():
     assert outcome_of(answer()[:-3]) == "past_end"
 
@@ -334,6 +338,17 @@ def with_owner(owner, **more):
 )
 def test_broken_message_has_a_reason(octets, reason):
     assert outcome_of(octets) == reason
+
+
+def test_pointer_that_is_led_to_may_not_lead_to_itself():
+    start = AT_ANSWER + 12
+    octets = message("x.y", [record(QUESTION_POINTER, 99, pointer(start)), a(pointer(start), "1.1.1.1")])
+    assert outcome_of(octets) == "pointer"
+
+
+@pytest.mark.parametrize("wire", [b"\1a", b"\1a\5", b"\2a\0", b"\1a\xc0\x0c\0", b"\x40a\0", b"\1a\0\0"])
+def test_bytes_that_are_no_whole_name_are_not_spelt(wire):
+    assert spell_wire(wire) is None
 
 
 def test_message_with_two_questions_is_malformed_though_both_are_there():

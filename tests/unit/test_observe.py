@@ -254,6 +254,10 @@ def test_hole_in_a_stream_is_counted_and_the_next_message_read():
     assert names(observe(*frames)) == ["tcp_part", "tcp_gap", "two.x"]
 
 
+def test_message_behind_a_hole_is_not_trusted():
+    assert names(observe(dns_segment(prefixed(ONE)[:9], 1), dns_segment(prefixed(TWO), 16))) == ["tcp_part", "tcp_gap"]
+
+
 def test_stream_from_its_middle_is_counted():
     assert names(observe(dns_segment(prefixed(ONE)[7:], 8))) == ["tcp_unaligned"]
 

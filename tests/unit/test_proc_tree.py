@@ -39,7 +39,7 @@ def test_all_tables_of_a_process_speak_together(tmp_path):
 
 def test_processes_that_show_the_same_sockets_count_once(tmp_path):
     rows = [row(POD, port, SERVER, 80) for port in (40000, 40001)]
-    files = {"7/net/tcp": rows, "8/net/tcp": rows, "9/net/tcp": rows[:1]}
+    files = {"7/net/tcp": rows[:1], "8/net/tcp": rows, "9/net/tcp": rows}
     (seen,) = observe_proc_tree(save(tmp_path, files))
     assert seen.count == 2
 
