@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from callgraph.clients import librdkafka_config
+from callgraph.clients import consumer_config, librdkafka_config
 from callgraph.settings import KafkaSettings
 from tests.apache_kafka import ApacheKafka, NoApacheKafkaError, fetch_jars, find_java, free_ports, jars_folder
 from whocalls.embedded_broker import EmbeddedBroker
@@ -114,6 +117,31 @@ def make_broker(
     if choice == "embedded":
         return EmbeddedKafka(folder)
     pytest.skip(f"stops its broker, which {choice} is not ours to do")
+
+
+def read_messages(kafka: KafkaSettings, topic: str) -> list[Message]:
+    """Read a whole topic, with the configuration that our readers use."""
+    consumer = Consumer(consumer_config(kafka, client_id=f"whocalls-tests-{uuid.uuid4().hex}"))
+    partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    messages: list[Message] = []
+    ended, deadline = 0, time.monotonic() + 30
+    while ended < len(partitions):
+        assert time.monotonic() < deadline, f"{topic} was not read to its end: {len(messages)} records so far"
+        message = consumer.poll(0.5)
+        if message is None:
+            continue
+        if message.error():
+            ended += 1
+        else:
+            messages.append(message)
+    consumer.close()
+    return messages
+
+
+def read_topic(kafka: KafkaSettings, topic: str) -> list[bytes]:
+    """Read the values of a whole topic."""
+    return [message.value() for message in read_messages(kafka, topic)]
 
 
 def delete_topics(kafka: KafkaSettings, prefix: str) -> None:

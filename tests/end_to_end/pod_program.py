@@ -52,7 +52,15 @@ def call(name, port, keep):
     return {}
 
 
-ORDERS = {"listen": listen, "resolve": resolve, "call": call}
+def send_datagram(source_port, address, port, payload):
+    """Send one UDP datagram; the payload is hexadecimal."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind(("", source_port))
+        sender.sendto(bytes.fromhex(payload), (address, port))
+    return {}
+
+
+ORDERS = {"listen": listen, "resolve": resolve, "call": call, "send_datagram": send_datagram}
 
 if __name__ == "__main__":
     for line in sys.stdin:

@@ -15,13 +15,19 @@ from typing import Any, Self
 from whocalls.child_process import ends_with_parent
 
 WHOCALLS = Path(sys.executable).with_name("whocalls")
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/nonexistent"}
+"""Nothing of this machine's settings: no WHOCALLS_… variable, no kubeconfig."""
 
 
 def run_whocalls(*arguments: str, seconds: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, with nothing of this machine's settings in its environment."""
-    clean = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/nonexistent", **environment}
+    """Run the command to its end."""
     return subprocess.run(
-        [str(WHOCALLS), *arguments], capture_output=True, text=True, check=False, timeout=seconds, env=clean
+        [str(WHOCALLS), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+        env=_ENVIRONMENT | environment,
     )
 
 
@@ -59,6 +65,7 @@ class Roles:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env=_ENVIRONMENT,
             )
 
     def stop(self, name: str) -> None:

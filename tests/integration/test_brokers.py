@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import time
-import uuid
-
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from callgraph.broker import Broker
-from callgraph.clients import consumer_config, librdkafka_config, producer_config
+from callgraph.clients import librdkafka_config, producer_config
 from callgraph.errors import TopicError
 from callgraph.topics import TOPICS, find_topic, full_name, topic_config
 from tests.apache_kafka import NoApacheKafkaError
-from tests.brokers import make_broker
+from tests.brokers import make_broker, read_messages
 
 pytestmark = pytest.mark.kafka
 
@@ -60,7 +57,7 @@ def test_record_comes_back_with_its_key_headers_and_time(probed, topic_settings)
     headers = [("schema", b"call-graph.v1")]
     producer.produce(topic, b"value", b"key", headers=headers, timestamp=1_700_000_000_123)
     assert producer.flush(30) == 0
-    (message,) = _read_to_end(probed, topic)
+    (message,) = read_messages(probed.kafka_settings, topic)
     assert (message.key(), message.value(), message.headers()) == (b"key", b"value", headers)
     assert message.timestamp()[1] == 1_700_000_000_123
 
@@ -70,7 +67,7 @@ def test_tombstone_comes_back_as_one(probed, topic_settings):
     producer = Producer(producer_config(probed.kafka_settings, client_id="probe"))
     producer.produce(topic, None, b"gone")
     assert producer.flush(30) == 0
-    (message,) = _read_to_end(probed, topic)
+    (message,) = read_messages(probed.kafka_settings, topic)
     assert message.key() == b"gone"
     assert message.value() is None
 
@@ -81,7 +78,7 @@ def test_records_of_one_partition_keep_their_order(probed, topic_settings):
     for number in range(2_000):
         producer.produce(topic, b"%d" % number, b"%d" % (number % 7))
     assert producer.flush(30) == 0
-    assert [int(message.value()) for message in _read_to_end(probed, topic)] == list(range(2_000))
+    assert [int(message.value()) for message in read_messages(probed.kafka_settings, topic)] == list(range(2_000))
 
 
 def test_missing_topic_is_one_sentence_with_the_remedy(probed, topic_settings):
@@ -102,7 +99,7 @@ def test_broker_restarts_with_its_data_at_the_same_address(start_kafka, topic_se
     assert producer.flush(30) == 0
     broker.stop()
     broker.start()
-    assert [message.value() for message in _read_to_end(broker, topic)] == [b"value"]
+    assert [message.value() for message in read_messages(broker.kafka_settings, topic)] == [b"value"]
 
 
 @pytest.mark.usefixtures("needs_apache")
@@ -114,7 +111,7 @@ def test_killed_broker_keeps_what_it_acknowledged(start_kafka, topic_settings):
     assert producer.flush(30) == 0
     broker.kill()
     broker.start()
-    assert [message.value() for message in _read_to_end(broker, topic)] == [b"value"]
+    assert [message.value() for message in read_messages(broker.kafka_settings, topic)] == [b"value"]
 
 
 def test_apache_asked_for_by_name_and_not_to_be_had_is_an_error(monkeypatch):
@@ -156,22 +153,3 @@ def _config_of(admin, topic):
     resource = ConfigResource(ResourceType.TOPIC, topic)
     entries = admin.describe_configs([resource])[resource].result(30)
     return {name: entry.value for name, entry in entries.items()}
-
-
-def _read_to_end(broker, topic):
-    """Read a whole topic, with the configuration that our readers use."""
-    consumer = Consumer(consumer_config(broker.kafka_settings, client_id=f"probe-{uuid.uuid4().hex}"))
-    partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    messages, ended, deadline = [], 0, time.monotonic() + 30
-    while ended < len(partitions):
-        assert time.monotonic() < deadline, f"{topic} was not read to its end: {len(messages)} records so far"
-        message = consumer.poll(0.5)
-        if message is None:
-            continue
-        if message.error():
-            ended += 1
-        else:
-            messages.append(message)
-    consumer.close()
-    return messages
