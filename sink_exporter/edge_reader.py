@@ -20,6 +20,8 @@ _BATCH = 1_000
 _SLICE_SECONDS = 0.2
 """A poll keeps signals waiting for so long."""
 _RETRY_SECONDS = 0.1
+_AHEAD_KBYTES = 8_192
+"""Fetched and not yet taken; librdkafka's own 64 MiB would be a fifth of the memory of a large export."""
 
 
 class EdgeReader:
@@ -33,7 +35,8 @@ class EdgeReader:
         self._kafka = kafka
         self._complaint = ""
         count = Broker(kafka, client_id=client_id).require_topics([find_topic("call-graph")], topics)["call-graph"]
-        self._consumer = Consumer(consumer_config(kafka, client_id=client_id) | {"error_cb": self._hear})
+        config = consumer_config(kafka, client_id=client_id) | {"queued.max.messages.kbytes": _AHEAD_KBYTES}
+        self._consumer = Consumer(config | {"error_cb": self._hear})
         self._partitions = [TopicPartition(self.topic, number, OFFSET_BEGINNING) for number in range(count)]
 
     def __enter__(self) -> Self:

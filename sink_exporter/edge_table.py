@@ -12,9 +12,10 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from callgraph.codec import decode, encode_key
+from callgraph.codec import decode
 from callgraph.errors import DecodeError
 from callgraph.records import Edge, Workload
+from sink_exporter.graph import edge_key
 
 _LATEST_TIME = 2**63 - 1
 
@@ -103,7 +104,7 @@ class EdgeTable:
 def _key_of(edge: Edge | None) -> bytes:
     if edge is None:
         raise DecodeError("empty", "neither key nor value")
-    return encode_key(repr(edge.client), repr(edge.server), edge.server_port, edge.network_transport)
+    return msgspec.json.encode(edge_key(edge))
 
 
 def _shape(edge: Edge) -> tuple[object, ...]:

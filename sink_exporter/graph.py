@@ -69,15 +69,13 @@ def edge_key(edge: Edge) -> EdgeKey:
 
 def build_graph(edges: Iterable[Edge]) -> CallGraph:
     """Merge edges into arrows. Of several records of one edge the one that has seen most is taken."""
-    latest: dict[EdgeKey, Edge] = {}
+    pairs: dict[tuple[Workload, Workload], dict[tuple[int | None, Transport | None], Edge]] = {}
     for edge in edges:
-        key = edge_key(edge)
-        known = latest.get(key)
-        latest[key] = edge if known is None else max(known, edge, key=_progress)
-    pairs: dict[tuple[Workload, Workload], list[Edge]] = {}
-    for edge in latest.values():
-        pairs.setdefault((edge.client, edge.server), []).append(edge)
-    return _sort_arrows(_merge_edges(pair) for pair in pairs.values())
+        pair = pairs.setdefault((edge.client, edge.server), {})
+        port = edge.server_port, edge.network_transport
+        known = pair.get(port)
+        pair[port] = edge if known is None else max(known, edge, key=_progress)
+    return _sort_arrows(_merge_edges(list(pair.values())) for pair in pairs.values())
 
 
 def assemble_graph(arrows: Iterable[Arrow]) -> CallGraph:
@@ -112,20 +110,25 @@ def _progress(edge: Edge) -> tuple[int, int, bytes]:
 
 
 def _merge_edges(edges: list[Edge]) -> Arrow:
-    first = edges[0]
-    ports = {format_port(edge.server_port, edge.network_transport) for edge in edges}
+    """Make one arrow of the edges of one pair; nearly every pair has one, which is worth a way of its own."""
+    arrows = [_arrow_of(edge) for edge in edges]
+    return arrows[0] if len(arrows) == 1 else _merge_arrows(arrows)
+
+
+def _arrow_of(edge: Edge) -> Arrow:
+    port = format_port(edge.server_port, edge.network_transport)
     return Arrow(
-        client=first.client,
-        server=first.server,
-        ports=_sort_ports(port for port in ports if port),
-        via=_union(edge.evidence for edge in edges),
-        dns_names=_union(edge.dns_names for edge in edges),
-        services=_union(edge.services for edge in edges),
-        nodes=_union(edge.nodes for edge in edges),
-        first_seen=min(edge.first_seen for edge in edges),
-        last_seen=max(edge.last_seen for edge in edges),
-        observations=sum(edge.observations for edge in edges),
-        exemplars=_union(edge.exemplars for edge in edges),
+        client=edge.client,
+        server=edge.server,
+        ports=(port,) if port else (),
+        via=_tidy(edge.evidence),
+        dns_names=_tidy(edge.dns_names),
+        services=_tidy(edge.services),
+        nodes=_tidy(edge.nodes),
+        first_seen=edge.first_seen,
+        last_seen=edge.last_seen,
+        observations=edge.observations,
+        exemplars=_tidy(edge.exemplars),
     )
 
 
@@ -147,13 +150,15 @@ def _merge_arrows(arrows: list[Arrow]) -> Arrow:
 
 
 def _union(parts: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
-    union = set(chain.from_iterable(parts))
-    return tuple(sorted(union)) if len(union) > 1 else tuple(union)
+    return tuple(sorted(set(chain.from_iterable(parts))))
+
+
+def _tidy(values: tuple[T, ...]) -> tuple[T, ...]:
+    return values if len(values) < 2 else tuple(sorted(set(values)))
 
 
 def _sort_ports(ports: Iterable[str]) -> tuple[str, ...]:
-    union = set(ports)
-    return tuple(sorted(union, key=_port_order)) if len(union) > 1 else tuple(union)
+    return tuple(sorted(set(ports), key=_port_order))
 
 
 def _port_order(port: str) -> tuple[int, str]:
