@@ -1,11 +1,11 @@
 """A captured frame to the UDP or TCP packet in it. Pure.
 
-In: the bytes of a frame and its link type. Out: a Packet, or MalformedPacketError. A packet in a VXLAN or Geneve tunnel
-comes out as the inner packet. No input costs more than a bounded number of steps: four VLAN tags, eight IPv6 extension
-headers, two tunnels.
+In: the bytes of a frame and its link type. Out: a Packet, or MalformedPacketError. A packet in a tunnel (VXLAN, Geneve,
+IP in IP) comes out as the inner packet. No input costs more than a bounded number of steps: four VLAN tags, eight IPv6
+extension headers, two tunnels.
 
-Source: https://www.tcpdump.org/linktypes.html, RFC 791, RFC 8200, RFC 768, RFC 9293, RFC 7348 (VXLAN), RFC 8926
-(Geneve), IEEE 802.1Q.
+Source: https://www.tcpdump.org/linktypes.html, RFC 791, RFC 8200, RFC 768, RFC 9293, RFC 2003 (IP in IP), RFC 7348
+(VXLAN), RFC 8926 (Geneve), IEEE 802.1Q.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ _MAX_TUNNELS = 2
 
 _TCP = 6
 _UDP = 17
+# IPv4 and IPv6 in IP: Calico's default between nodes.
+_IP_IN_IP = frozenset({4, 41})
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION_OPTIONS = 0, 43, 44, 51, 60
 
 # VXLAN goes to 4789 (IANA) or 8472 (what Linux took before; flannel still does).
@@ -93,7 +95,7 @@ def parse_packet(frame: Octets, link_type: int) -> Packet:
     return _parse_ip(frame, _find_ip(frame, link_type), _MAX_TUNNELS)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def address_text(octets: bytes) -> str:
     """Spell an address of 4 or 16 bytes as `callgraph.addresses` does: IPv4-mapped as IPv4."""
     if len(octets) == 4:
@@ -224,6 +226,10 @@ def _parse_transport(
         return _parse_udp(frame, at, end, addresses, tunnels)
     if protocol == _TCP:
         return _parse_tcp(frame, at, end, addresses)
+    if protocol in _IP_IN_IP:
+        if not tunnels:
+            raise MalformedPacketError("tunnel")
+        return _parse_ip(frame, at, tunnels - 1)
     raise MalformedPacketError("other_transport")
 
 

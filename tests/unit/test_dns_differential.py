@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from callgraph.addresses import canonical_address
 from callgraph.records import DnsObservation
 from capture_agent.dns import parse_dns
 from capture_agent.observe import observe_capture
@@ -80,11 +81,16 @@ def test_captures_say_what_tshark_says(captures):
     command = ["tshark", "-n", "-r", str(folder / f"{LINK_ETHERNET}.pcap"), "-Y", "dns", "-T", "fields", *arguments]
     listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     seen = list(observe_capture(read_frames(folder / f"{LINK_ETHERNET}.pcap")))
+    compared = 0
     for line, each in zip(listing, seen, strict=True):
         if isinstance(each, DnsObservation):
             name, *addresses = line.split("\t")
             assert each.dns_question_name == name.lower()
-            assert set(each.addresses) <= {text for listed in addresses for text in listed.split(",")}
+            compared += 1
+            if each.dns_question_type in ("A", "AAAA", "SRV"):
+                said = {canonical_address(text) for listed in addresses for text in listed.split(",") if text}
+                assert set(each.addresses) <= said
+    assert compared > len(listing) // 2
 
 
 def test_answers_over_ipv6_say_what_they_say_over_ipv4():

@@ -141,6 +141,18 @@ def test_geneve_gives_the_inner_packet(frame):
     assert ends(parse_packet(frame, LINK_ETHERNET)) == FROM_RESOLVER
 
 
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (ipv4(IPV4, protocol=4, source="192.168.1.10", destination="192.168.1.11"), FROM_RESOLVER),
+        (ipv4(IPV6, protocol=41, source="192.168.1.10", destination="192.168.1.11"), FROM_RESOLVER6),
+        (ipv6(IPV4, following=4), FROM_RESOLVER),
+    ],
+)
+def test_ip_in_ip_gives_the_inner_packet(frame, expected):
+    assert ends(parse_packet(frame, LINK_RAW)) == expected
+
+
 def test_tunnels_in_tunnels_end():
     frame = ethernet(IPV4)
     for _ in range(2):

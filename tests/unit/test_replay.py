@@ -3,6 +3,8 @@
 import gzip
 import io
 import struct
+import subprocess
+import sys
 
 import pytest
 
@@ -175,6 +177,11 @@ def test_what_scapy_writes_is_read(tmp_path):
             writer.write(ipv4(udp(answer())))
         (frame,) = read_frames(path)
         assert frame.data == ipv4(udp(answer()))
+
+
+def test_scapy_is_not_loaded_before_a_capture_is_opened():
+    script = "import sys, capture_agent.replay, capture_agent.observe; print('scapy' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "False\n"
 
 
 def test_log_is_read_in_lines_of_bounded_length(saved):
