@@ -1,4 +1,4 @@
-"""What Kafka clients are given. Pure, but for the files that hold secrets.
+"""What Kafka clients are given. Shell: reads the files that hold secrets.
 
 One block of settings serves librdkafka (agent, watcher, exporter) here, and Faust's aiokafka in the stream processor.
 Source: librdkafka CONFIGURATION.md.

@@ -1,4 +1,4 @@
-"""Commands that end with the process that started them. Pure.
+"""Commands that end with the process that started them. Shell: asks for our own process id.
 
 In: a command. Out: the command behind a few lines of Python that ask the kernel for a signal when the parent ends,
 then become the command. `preexec_fn` would do the same, but forks Python among librdkafka's threads, which Python 3.12
