@@ -192,7 +192,9 @@ def sweep() -> None:
     for found in Path("/run/netns").glob(f"{PREFIX}*"):
         owner = found.name.removeprefix(PREFIX).partition("-")[0]
         if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            _remove(found.name)
+            # Another run may be sweeping the same one.
+            with contextlib.suppress(AssertionError):
+                _remove(found.name)
 
 
 def _remove(name: str) -> None:
