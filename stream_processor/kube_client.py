@@ -58,11 +58,14 @@ class Stream:
         self._waits = False
         self.opened_at = time.monotonic_ns()
 
-    def read(self) -> bytes:
-        """Wait for the next bytes; empty at the end. Raises KubeError on silence or a broken connection."""
+    def read(self, *, waits: bool = True) -> bytes:
+        """Wait for the next bytes; empty at the end. Raises KubeError on silence or a broken connection.
+
+        `waits`: the caller has passed on all that it read before, so the stream counts as drained meanwhile.
+        """
         import urllib3  # noqa: PLC0415  (with the client, only where an API server is watched)
 
-        self._waits = True
+        self._waits = waits
         try:
             data: bytes = self._response.read1(_CHUNK_BYTES)
         except urllib3.exceptions.ReadTimeoutError as error:
@@ -75,11 +78,13 @@ class Stream:
 
     def is_drained(self) -> bool:
         """Tell whether the reader has taken all that arrived and waits for more."""
-        if not self._waits:
-            return False
+        return self._waits and not self.has_more()
+
+    def has_more(self) -> bool:
+        """Tell whether bytes, or the end, have arrived and are not read yet."""
         poll = select.poll()
         poll.register(self._tap, select.POLLIN | select.POLLHUP | select.POLLERR)
-        return not poll.poll(0)
+        return bool(poll.poll(0))
 
     def silent_nanoseconds(self) -> int:
         """Return for how long the peer has acknowledged nothing; keepalive asks it every second."""

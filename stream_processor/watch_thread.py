@@ -28,6 +28,7 @@ from stream_processor.watch import Failure, Phase, Request, Watch, accept_header
 from stream_processor.watch_messages import Bookmark, Change, LineSplitter, MessageReader
 
 _STOP_CHECK_SECONDS = 0.5
+_LINES_AT_ONCE = 64
 
 
 class WatchThread(threading.Thread):
@@ -122,14 +123,27 @@ class WatchThread(threading.Thread):
         return self._watch.end(lived_seconds=lived, jitter=self._random.random())
 
     def _read_to_end(self, stream: Stream) -> None:
-        lines = LineSplitter()
-        while not self._stop_asked.is_set() and (chunk := stream.read()):
-            try:
-                complete = lines.split(chunk)
-            except OverflowError as error:
-                raise KubeError(Failure("garbled", message=str(error))) from error
-            if complete:
-                self._take_lines(complete, stream, arrived_at=time.time_ns())
+        splitter = LineSplitter()
+        while not self._stop_asked.is_set():
+            lines = self._gather(stream, splitter)
+            if lines is None:
+                return
+            self._take_lines(lines, stream, arrived_at=time.time_ns())
+
+    def _gather(self, stream: Stream, splitter: LineSplitter) -> list[bytes] | None:
+        """Wait for bytes, and take at once what else has arrived; None at the end.
+
+        Lines that are lost to a failure here come again: the version that is resumed from is older.
+        """
+        if not (chunk := stream.read()):
+            return None
+        try:
+            lines = splitter.split(chunk)
+            while len(lines) < _LINES_AT_ONCE and stream.has_more() and (chunk := stream.read(waits=False)):
+                lines += splitter.split(chunk)
+        except OverflowError as error:
+            raise KubeError(Failure("garbled", message=str(error))) from error
+        return lines
 
     def _take_lines(self, lines: list[bytes], stream: Stream, *, arrived_at: int) -> None:
         """Pass a chunk's events on. An ERROR event ends the stream: Raises KubeError."""
