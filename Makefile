@@ -61,8 +61,9 @@ format: $(READY) ## reformat the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY) ## regenerate the reference pages
+docs: $(READY) ## regenerate the reference pages, the chart's schema and its golden files
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m tests.deployment.regenerate
 
 lock: $(READY) ## resolve the dependencies anew
 	$(BIN)/uv lock --quiet --upgrade
