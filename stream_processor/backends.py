@@ -12,7 +12,7 @@ from typing import NamedTuple
 from callgraph.records import EndpointSliceRecord, PodRecord, ServicePort, ServiceRecord, Workload
 from stream_processor.client_end import is_alive, owner_at
 from stream_processor.inventory import ClusterInventory
-from stream_processor.moment import Moment
+from stream_processor.moment import Moment, token
 
 
 class Backends(NamedTuple):
@@ -30,6 +30,7 @@ def find_backends(
 
     The slices decide, ready or not; a Service without any falls back to its selector.
     """
+    moment.looked_at.add(token("namespace", service.namespace))
     outside = False
     found: dict[str, PodRecord] = {}
     for endpoint in inventory.services.endpoints(slices, moment):

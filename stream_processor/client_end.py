@@ -11,7 +11,7 @@ from typing import NamedTuple
 from callgraph.addresses import is_silent
 from callgraph.records import PodRecord, Workload
 from stream_processor.inventory import ClusterInventory
-from stream_processor.moment import Moment
+from stream_processor.moment import Moment, token
 from stream_processor.pod_index import Holding
 from stream_processor.resolution import Reason, Refusal
 from stream_processor.service_index import API_SERVER
@@ -49,9 +49,12 @@ def find_client(
     """Name the workload that had an address as a client. The address must be in canonical form."""
     if is_silent(address):
         return _refused("loopback", address, side="event")
+    if pod_uid:
+        moment.looked_at.add(token("pod", pod_uid))
     hinted = inventory.pods.get(pod_uid) if pod_uid else None
     if hinted is not None and is_alive(hinted, moment, inventory.tolerance):
         return ClientEnd(inventory.workload(hinted), hinted, None, wait=False)
+    moment.looked_at.add(address)
     if inventory.space.node_names(address):
         # A process that the agent saw belongs to a pod that the watch will show.
         return _refused("ambiguous_host_network", address, wait=pod_uid is not None and hinted is None)
@@ -77,6 +80,7 @@ def owner_at(inventory: ClusterInventory, address: str, moment: Moment, *, node:
 
     With `node`, two live holders are told apart by the node that saw the traffic (R3.5): for clients only.
     """
+    moment.looked_at.add(address)
     holdings = inventory.pods.holdings(address)
     if not holdings:
         return None

@@ -6,7 +6,7 @@ holds intervals keyed by UID; nothing is ever deleted by address. Rules R1 to R4
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 
 import msgspec
@@ -22,9 +22,10 @@ from callgraph.records import (
     Workload,
 )
 from stream_processor.address_space import AddressSpace
+from stream_processor.moment import token
 from stream_processor.owners import workload_of
 from stream_processor.pod_index import PodIndex
-from stream_processor.service_index import ServiceIndex
+from stream_processor.service_index import API_SERVER, ServiceIndex
 from stream_processor.settings import AttributionSettings
 
 _SECOND = 1_000_000_000
@@ -35,7 +36,7 @@ _CHANGES_KEPT = 4096
 class ClusterInventory:
     """One cluster: its pods, Services, nodes and owners, each index with its own lookups.
 
-    `version` grows with every change that can alter an answer; `changes_since` tells which addresses it concerned.
+    `version` grows with every change that can alter an answer; `changes_since` tells what the changes concerned.
     """
 
     def __init__(self, name: str, settings: AttributionSettings) -> None:
@@ -49,6 +50,7 @@ class ClusterInventory:
         self.version = 0
         self._controllers: dict[str, Owner | None] = {}
         self._closed_controllers: dict[str, int] = {}
+        self._owned: Counter[str] = Counter()
         self._workloads: dict[Workload, Workload] = {}
         self._changes: deque[tuple[int, frozenset[str] | None]] = deque(maxlen=_CHANGES_KEPT)
 
@@ -62,8 +64,7 @@ class ClusterInventory:
             if self.services.put_service(record):
                 self._changed(None)
         elif isinstance(record, EndpointSliceRecord):
-            if self.services.put_slice(self._compact_slice(record)):
-                self._changed(None)
+            self._apply_slice(record)
         elif isinstance(record, NodeRecord):
             if self.space.put_node(record):
                 self._changed(None)
@@ -76,18 +77,18 @@ class ClusterInventory:
         return self._workloads.setdefault(workload, workload)
 
     def changes_since(self, version: int) -> frozenset[str] | None:
-        """Return the addresses whose answers may have changed since a version; None: any."""
+        """Return what changed since a version, as addresses and `token`s; None: anything may have."""
         if version >= self.version:
             return frozenset()
         if not self._changes or self._changes[0][0] > version + 1:
             return None
         touched: set[str] = set()
-        for number, addresses in reversed(self._changes):
+        for number, tokens in reversed(self._changes):
             if number <= version:
                 break
-            if addresses is None:
+            if tokens is None:
                 return None
-            touched |= addresses
+            touched |= tokens
         return frozenset(touched)
 
     def expire(self, now: int) -> None:
@@ -134,10 +135,12 @@ class ClusterInventory:
         if before is not None:
             self._witness(before, -1)
         self._witness(pod, 1)
-        addresses = {each.address for each in pod.addresses} | {
-            each.address for each in (before.addresses if before else ())
-        }
-        self._changed(frozenset(addresses | set(pod.host_addresses)))
+        self._changed(frozenset(_tokens(pod) | (_tokens(before) if before is not None else set())))
+
+    def _apply_slice(self, record: EndpointSliceRecord) -> None:
+        if self.services.put_slice(self._compact_slice(record)):
+            api_server = (record.namespace, record.service) == API_SERVER
+            self._changed(None if api_server else frozenset({token("namespace", record.namespace)}))
 
     def _apply_controller(self, uid: str, owner: Owner | None, to_at: int | None) -> None:
         if to_at is None:
@@ -146,22 +149,32 @@ class ClusterInventory:
             self._closed_controllers[uid] = to_at
         if uid not in self._controllers or self._controllers[uid] != owner:
             self._controllers[uid] = owner
-            self._changed(frozenset())
+            if self._owned[uid]:
+                self._changed(None)
 
     def _expire_controllers(self, before: int) -> None:
         """R4.9: an owner is remembered as long as any of its pods is."""
-        in_use = {pod.owner.uid for pod in self.pods if pod.owner is not None}
         for uid, to_at in list(self._closed_controllers.items()):
-            if to_at < before and uid not in in_use:
+            if to_at < before and not self._owned[uid]:
                 del self._closed_controllers[uid]
                 self._controllers.pop(uid, None)
 
     def _witness(self, pod: PodRecord, count: int) -> None:
         self.space.count_node_addresses(pod.host_addresses, pod.node or "", count)
+        if pod.owner is not None:
+            self._owned[pod.owner.uid] += count
+            if not self._owned[pod.owner.uid]:
+                del self._owned[pod.owner.uid]
 
-    def _changed(self, addresses: frozenset[str] | None) -> None:
+    def _changed(self, tokens: frozenset[str] | None) -> None:
         self.version += 1
-        self._changes.append((self.version, addresses))
+        self._changes.append((self.version, tokens))
+
+
+def _tokens(pod: PodRecord) -> set[str]:
+    tokens = {*(each.address for each in pod.addresses), *pod.host_addresses}
+    tokens |= {token("namespace", pod.namespace), token("node", pod.node or ""), token("pod", pod.uid)}
+    return tokens | {token("pod", pod.static_uid)} if pod.static_uid else tokens
 
 
 class Inventory:

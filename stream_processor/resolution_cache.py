@@ -1,11 +1,14 @@
-"""Resolutions again and again, each end looked up once per version of the inventory. Pure, but for what it remembers.
+"""Resolutions again and again, each end looked up once until something that it rests on changes. Pure, but for memory.
 
 In: observations. Out: exactly what `resolve` gives. An end that was found holds for the times that no comparison on its
-way would have judged otherwise (`Moment`), and until its cluster's inventory changes. Thousands of observations share
-few clients and servers, so nearly all cost two look-ups.
+way would have judged otherwise, and until a pod or slice changes that was looked at on its way (`Moment`); a change of
+nodes or Services ends them all. Thousands of observations share few clients and servers, so nearly all cost two
+look-ups.
 """
 
 from __future__ import annotations
+
+from typing import Generic, TypeVar
 
 from callgraph.records import ConnectionObservation, DnsObservation
 from stream_processor.client_end import ClientEnd
@@ -15,30 +18,61 @@ from stream_processor.resolution import Resolution
 from stream_processor.resolve import Observation, client_of, join, refuse_unseen, servers_of
 from stream_processor.server_end import ServerEnd
 
-_MOST_ENDS = 100_000
-"""Ends kept per cluster; beyond it all are forgotten. An end takes about 400 bytes."""
+_MOST_ENDS = 50_000
+"""Clients, and servers, kept per cluster; beyond it all are forgotten. One takes about 600 bytes."""
 
 _NO_SERVER = ServerEnd((), (), wait=False)
+End = TypeVar("End", ClientEnd, ServerEnd)
+
+
+class _Kept(Generic[End]):
+    """Ends by what they were asked for."""
+
+    __slots__ = ("_resting_on", "ends")
+
+    def __init__(self) -> None:
+        self.ends: dict[object, tuple[int, int, End]] = {}
+        self._resting_on: dict[str, set[object]] = {}
+
+    def keep(self, key: object, moment: Moment, end: End) -> None:
+        if len(self.ends) >= _MOST_ENDS:
+            self.clear()
+        self.ends[key] = (moment.since, moment.until, end)
+        for token in moment.looked_at:
+            self._resting_on.setdefault(token, set()).add(key)
+
+    def drop(self, tokens: frozenset[str]) -> None:
+        for token in tokens:
+            for key in self._resting_on.pop(token, ()):
+                self.ends.pop(key, None)
+
+    def clear(self) -> None:
+        self.ends.clear()
+        self._resting_on.clear()
 
 
 class _Ends:
-    """The ends of one cluster, found at one version of its inventory."""
+    """The ends of one cluster."""
 
     __slots__ = ("clients", "servers", "version", "view")
 
     def __init__(self, view: ClusterInventory) -> None:
         self.view = view
         self.version = view.version
-        self.clients: dict[object, tuple[int, int, ClientEnd]] = {}
-        self.servers: dict[object, tuple[int, int, ServerEnd]] = {}
+        self.clients: _Kept[ClientEnd] = _Kept()
+        self.servers: _Kept[ServerEnd] = _Kept()
 
     def refresh(self) -> None:
-        """Forget everything once the inventory has changed, or too much is kept."""
-        full = len(self.clients) + len(self.servers) > _MOST_ENDS
-        if self.version != self.view.version or full:
-            self.version = self.view.version
-            self.clients.clear()
-            self.servers.clear()
+        """Forget what rests on things that changed."""
+        if self.version == self.view.version:
+            return
+        touched = self.view.changes_since(self.version)
+        self.version = self.view.version
+        for kept in (self.clients, self.servers):
+            if touched is None:
+                kept.clear()
+            else:
+                kept.drop(touched)
 
 
 class ResolutionCache:
@@ -69,16 +103,16 @@ class ResolutionCache:
 
 def _client(observation: Observation, ends: _Ends, node: str) -> ClientEnd:
     if isinstance(observation, DnsObservation):
-        key: object = (node, observation.client_address, True)
+        key: object = (node, observation.client_address)
     else:
         key = (node, observation.client_address, observation.pod_uid)
     at = observation.observed_at
-    kept = ends.clients.get(key)
+    kept = ends.clients.ends.get(key)
     if kept is not None and kept[0] <= at < kept[1]:
         return kept[2]
     moment = Moment(at)
     end = client_of(observation, ends.view, moment, node=node)
-    ends.clients[key] = (moment.since, moment.until, end)
+    ends.clients.keep(key, moment, end)
     return end
 
 
@@ -96,10 +130,10 @@ def _servers(observation: Observation, ends: _Ends, *, final: bool) -> ServerEnd
             observation.targets,
         )
     at = observation.observed_at
-    kept = ends.servers.get(key)
+    kept = ends.servers.ends.get(key)
     if kept is not None and kept[0] <= at < kept[1]:
         return kept[2]
     moment = Moment(at)
     end = servers_of(observation, ends.view, moment, final=final)
-    ends.servers[key] = (moment.since, moment.until, end)
+    ends.servers.keep(key, moment, end)
     return end

@@ -14,7 +14,7 @@ from callgraph.records import DnsObservation, PodRecord, ServicePort, ServiceRec
 from stream_processor.backends import find_backends, target_port
 from stream_processor.client_end import api_server, is_alive, owner_at
 from stream_processor.inventory import ClusterInventory
-from stream_processor.moment import Moment
+from stream_processor.moment import Moment, token
 from stream_processor.names import PodName, Question, ServiceName, read_question
 from stream_processor.resolution import Reason, Refusal
 from stream_processor.service_index import API_SERVER
@@ -154,6 +154,7 @@ def _at_address(inventory: ClusterInventory, address: str, moment: Moment, port:
     """Name who has an address; without a port only what the address alone tells."""
     if is_silent(address):
         return _Found(refusal=Refusal("server" if port is None else "event", address, "loopback"))
+    moment.looked_at.add(address)
     nodes = inventory.space.node_names(address)
     services = inventory.services.of_address(address, moment)
     if not services and (port is not None or not nodes):
@@ -186,6 +187,7 @@ def _on_node(inventory: ClusterInventory, address: str, nodes: list[str], moment
     services = inventory.services.of_node_port(port.number, port.transport, moment)
     if services:
         return _only_service(inventory, services, address, moment, port)
+    moment.looked_at.update(token("node", node) for node in nodes)
     found: dict[Workload, int] = {}
     for pod in (pod for node in nodes for pod in inventory.pods.with_host_ports(node)):
         for each in pod.ports:
