@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 Json = dict[str, Any]
 
 PREFIXES = {
+    "namespaces": ("/api/v1", "v1", "Namespace"),
     "nodes": ("/api/v1", "v1", "Node"),
     "pods": ("/api/v1", "v1", "Pod"),
     "services": ("/api/v1", "v1", "Service"),
@@ -123,6 +124,9 @@ class Store:
         if _key(obj) in self._objects[resource]:
             details = {"name": name, "kind": resource}
             raise StatusError(409, "AlreadyExists", f'{resource} "{name}" already exists', details=details)
+        if obj["kind"] == "Service" and not obj["spec"].get("clusterIP"):
+            address = f"10.96.{self.revision // 250 % 250}.{self.revision % 250 + 1}"
+            obj = obj | {"spec": obj["spec"] | {"clusterIP": address, "clusterIPs": [address]}}
         return self.put(obj)
 
     def replace(self, obj: Json) -> Json:
