@@ -19,7 +19,11 @@ from capture_agent.dns_wire import HEADER_BYTES
 from capture_agent.packet import Packet
 
 MAX_STREAMS = 256
-"""Unfinished streams remembered; the one that has waited longest is given up for a new one. 16 MiB at the very most."""
+MAX_BYTES = 2**20
+"""Unfinished streams remembered, and what they hold together; the one that has waited longest is given up for a new."""
+
+MAX_SEGMENTS = 64
+"""Segments that one message may come in; each costs a copy of what came before it."""
 
 _PREFIX_BYTES = 2
 _FLAGS_AT = _PREFIX_BYTES + 2
@@ -33,6 +37,7 @@ SegmentOutcome = Literal[
     "tcp_part",  # the message goes on in the next segment
     "tcp_repeated",  # sent again, or seen at a second tap
     "tcp_gap",  # segments are missing: the message is lost
+    "tcp_scattered",  # one message in too many segments
     "tcp_unaligned",  # the middle of a stream whose beginning was not seen
     "truncated",  # the capture kept less than was sent
 ]
@@ -46,6 +51,7 @@ class _Stream(Struct):
     next_sequence: int
     data: bytes = b""
     """The unfinished message, with its length."""
+    segments: int = 0
 
 
 class MessageStreams:
@@ -53,13 +59,14 @@ class MessageStreams:
 
     def __init__(self) -> None:
         self._streams: OrderedDict[_Key, _Stream] = OrderedDict()
+        self._bytes = 0
 
     def split(self, packet: Packet) -> Iterator[bytes | SegmentOutcome]:
         """Return the messages that end in this segment; without one, say why."""
         key = (packet.source_address, packet.source_port, packet.destination_address, packet.destination_port)
         payload = bytes(packet.payload)
         if packet.truncated:
-            self._streams.pop(key, None)
+            self._forget(key)
             yield "truncated"
         elif not payload:
             yield "tcp_empty"
@@ -73,7 +80,7 @@ class MessageStreams:
             # What was remembered is finished: this is the next connection of the same ends.
             stream, fresh = _Stream(sequence), payload
         if fresh is None:
-            del self._streams[key]
+            self._forget(key)
             yield "tcp_gap"
         elif not fresh:
             yield "tcp_repeated"
@@ -83,20 +90,28 @@ class MessageStreams:
     def _cut(self, key: _Key, stream: _Stream, fresh: bytes) -> Iterator[bytes | SegmentOutcome]:
         messages, rest = _cut_messages(stream.data + fresh)
         yield from messages
+        segments = stream.segments + 1 if rest and not messages else 1
+        self._forget(key)
         if rest is None:
-            self._streams.pop(key, None)
             yield "tcp_unaligned"
-            return
-        if rest or stream.data:
-            self._remember(key, _Stream(stream.next_sequence + len(fresh), rest))
-        if not messages:
-            yield "tcp_part"
+        elif segments > MAX_SEGMENTS:
+            yield "tcp_scattered"
+        else:
+            if rest or stream.data:
+                self._remember(key, _Stream(stream.next_sequence + len(fresh), rest, segments))
+            if not messages:
+                yield "tcp_part"
 
     def _remember(self, key: _Key, stream: _Stream) -> None:
         self._streams[key] = stream
-        self._streams.move_to_end(key)
-        if len(self._streams) > MAX_STREAMS:
-            self._streams.popitem(last=False)
+        self._bytes += len(stream.data)
+        while len(self._streams) > MAX_STREAMS or self._bytes > MAX_BYTES:
+            self._forget(next(iter(self._streams)))
+
+    def _forget(self, key: _Key) -> None:
+        stream = self._streams.pop(key, None)
+        if stream is not None:
+            self._bytes -= len(stream.data)
 
 
 def _skip_known(expected: int, sequence: int, payload: bytes) -> bytes | None:

@@ -10,13 +10,16 @@ from callgraph.records import ConnectionObservation, DnsObservation
 from capture_agent.dns import parse_dns
 from capture_agent.observe import Refusal, observe_answer, observe_capture, observe_syn
 from capture_agent.packet import LINK_ETHERNET, LINK_RAW, Frame, parse_packet
+from capture_agent.tcp_dns import MAX_BYTES, MessageStreams
 from tests.wire_bytes import (
     CLIENT,
     CLIENT6,
     NXDOMAIN,
+    QUESTION_POINTER,
     RESOLVER,
     RESOLVER6,
     RESPONSE,
+    a,
     answer,
     dns_frame,
     ethernet,
@@ -281,6 +284,21 @@ def test_unfinished_streams_are_bounded():
     ]
     seen = names(observe(*frames))
     assert (seen.count("tcp_part"), seen.count("one.x"), seen.count("tcp_unaligned")) == (300, 256, 44)
+
+
+def test_message_in_too_many_segments_is_given_up():
+    stream = prefixed(message("x.y", [a(QUESTION_POINTER, "1.1.1.1")] * 20))
+    seen = names(observe(*(dns_segment(stream[at : at + 1], 1 + at) for at in range(len(stream)))))
+    assert seen.count("tcp_scattered") == 1
+    assert "x.y" not in seen
+
+
+def test_bytes_of_unfinished_streams_are_bounded():
+    streams = MessageStreams()
+    large = prefixed(message("x.y", [a(QUESTION_POINTER, "1.1.1.1")] * 3000))[:40_000]
+    for port in range(1000, 1100):
+        list(streams.split(parse_packet(ipv4(tcp(large, destination=port), protocol=6), LINK_RAW)))
+    assert sum(len(stream.data) for stream in streams._streams.values()) == streams._bytes <= MAX_BYTES
 
 
 def test_every_frame_gives_at_least_one_outcome():

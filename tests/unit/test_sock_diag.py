@@ -93,7 +93,7 @@ def test_request_asks_for_the_states_that_matter():
 def test_live_dump_and_live_table_agree():
     from capture_agent.diag_socket import read_sockets  # noqa: PLC0415
 
-    own = os.readlink("/proc/self/ns/net")
+    own = Path("/proc/self/ns/net").readlink()
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
         dumped, read = read_sockets("/proc", str(os.getpid())), NamespaceSockets()
         for table in ("tcp", "tcp6"):
@@ -104,7 +104,7 @@ def test_live_dump_and_live_table_agree():
     assert dumped.is_listened_on("tcp", b"7f000001:%04X" % port)
     dumped.observe(0)
     assert dumped.dropped["silent_address"] > 0
-    assert os.readlink("/proc/self/ns/net") == own
+    assert Path("/proc/self/ns/net").readlink() == own
 
 
 LISTENER = """
