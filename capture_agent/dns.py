@@ -24,7 +24,7 @@ from capture_agent.malformed import MalformedDnsError
 from capture_agent.packet import address_text
 
 MAX_RECORDS = 256
-"""Records read per section; a longer answer is `partial`. A name with more addresses is the same name."""
+"""Records read of a section, and addresses given; a longer answer is `partial`, and its name the same."""
 
 A, CNAME, AAAA, SRV, SVCB, HTTPS, ANY = 1, 5, 28, 33, 64, 65, 255
 _IN = 1
@@ -229,7 +229,7 @@ def _build_answer(
     targets = {fact.target for fact in facts if fact.target}
     if targets:
         facts += _read_target_addresses(cursor, records.cut, targets, rest)
-    addresses = {fact.address for fact in facts if fact.address}
+    addresses = sorted({fact.address for fact in facts if fact.address})
     if not addresses and not targets:
         return DnsAnswer(message_id, name, kind, "cut" if records.cut else "no_data")
     return DnsAnswer(
@@ -237,11 +237,11 @@ def _build_answer(
         name,
         kind,
         None,
-        tuple(sorted(addresses)),
+        tuple(addresses[:MAX_RECORDS]),
         cnames,
         tuple(sorted(targets)),
         min(fact.ttl for fact in facts),
-        records.cut,
+        records.cut or len(addresses) > MAX_RECORDS,
     )
 
 
