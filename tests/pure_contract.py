@@ -1,7 +1,7 @@
 """The import contract of pure modules, for import-linter. Shell: reads the modules' docstrings.
 
-Every module says in its docstring whether it is Pure or a Shell. A pure module imports neither a library that does IO nor
-a shell.
+Every module says in its docstring whether it is Pure or a Shell. A pure module imports neither a library that does IO
+nor a shell.
 """
 
 from __future__ import annotations

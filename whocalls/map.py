@@ -14,7 +14,7 @@ from whocalls.options import settings_options, take_settings
 from whocalls.rendering import filter_options, output_options, print_graph
 
 if TYPE_CHECKING:
-    from capture_agent.observe import Refusal
+    from capture_agent.sources import FileSource
 
 _KINDS = ("live", "pcap:", "proc:", "coredns-log:", "calico-log:")
 
@@ -58,7 +58,7 @@ def map_command(
     inventory = build_inventory(read.objects, settings.attribution, cluster=settings.cluster)
     refused: Counter[str] = Counter()
     edges = map_observations(
-        _observe(sources, refused),
+        _observe(sources, settings.agent.capture.resolver_ports, refused),
         inventory,
         settings.attribution,
         cluster=settings.cluster,
@@ -70,26 +70,27 @@ def map_command(
     print_graph(build_graph(edges), empty="no call was attributed", **parameters)
 
 
-def _observe(sources: Iterable[str], refused: Counter[str]) -> Iterator[DnsObservation | ConnectionObservation]:
+def _observe(
+    sources: Iterable[str], resolver_ports: tuple[int, ...], refused: Counter[str]
+) -> Iterator[DnsObservation | ConnectionObservation]:
+    from capture_agent.program import observe_file  # noqa: PLC0415
+
     for source in sources:
-        for seen in _observe_source(source):
+        for seen in observe_file(_parse_file(source), resolver_ports):
             if isinstance(seen, DnsObservation | ConnectionObservation):
                 yield seen
             else:
                 refused[seen.reason] += 1
 
 
-def _observe_source(text: str) -> Iterator[DnsObservation | ConnectionObservation | Refusal]:
-    """Read a capture, or KIND:PATH as `whocalls agent --source` does."""
-    from capture_agent.observe import observe_capture  # noqa: PLC0415
-    from capture_agent.program import observe_file  # noqa: PLC0415
-    from capture_agent.replay import read_frames  # noqa: PLC0415
+def _parse_file(text: str) -> FileSource:
+    """Read the name of a capture, or KIND:PATH as `whocalls agent --source` does."""
     from capture_agent.sources import FileSource, parse_source  # noqa: PLC0415
 
     source = parse_source(text) if text.startswith(_KINDS) else FileSource("pcap", text)
     if not isinstance(source, FileSource):
         raise ConfigurationError("whocalls map reads files (`whocalls up` captures live)")
-    return observe_capture(read_frames(source.path)) if source.kind == "pcap" else observe_file(source)
+    return source
 
 
 def _report(what: str, counts: Counter[str]) -> None:

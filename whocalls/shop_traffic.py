@@ -56,7 +56,7 @@ def write_shop_input(folder: Path) -> ShopInput:
 
 
 def _write_capture(path: Path, node: str) -> Path:
-    from scapy.utils import PcapWriter  # type: ignore[attr-defined]  # noqa: PLC0415  (0.5 s of start-up)
+    from scapy.utils import PcapWriter  # noqa: PLC0415  (0.5 s of start-up)
 
     packets = sorted(_node_packets(node), key=lambda packet: float(packet.time))
     with PcapWriter(str(path), linktype=1 if node == "node-1" else 276, sync=False) as writer:
