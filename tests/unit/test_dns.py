@@ -211,6 +211,12 @@ def test_records_beyond_the_bound_make_an_answer_partial():
     assert (len(found.addresses), found.partial) == (MAX_RECORDS, True)
 
 
+def test_address_hints_beyond_the_bound_make_an_answer_partial():
+    hints = b"".join(address(f"10.0.{each >> 8}.{each & 255}") for each in range(MAX_RECORDS + 5))
+    found = parse_dns(message("x.y", [https(QUESTION_POINTER, ROOT, (4, hints))], kind=HTTPS))
+    assert (len(found.addresses), found.partial) == (MAX_RECORDS, True)
+
+
 # -- No answers -------------------------------------------------------------------------------------------------------
 
 

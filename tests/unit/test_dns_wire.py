@@ -26,6 +26,7 @@ from tests.wire_bytes import (
 )
 
 ROOT = b"\0"
+OPT_RECORD = record(ROOT, OPT, b"")
 AT_ANSWER = 12 + len(name("x.y")) + 4
 
 
@@ -124,7 +125,7 @@ def test_chain_of_500_pointers_is_walked_once():
             "x.y",
             [srv(QUESTION_POINTER, labels(*[b"a"] * 120))] * 200,
             kind=SRV,
-            additionals=[record(ROOT, OPT, b"")] * 3000,
+            additionals=[OPT_RECORD] * 3000,
         ),
         message("x.y", [https(QUESTION_POINTER, ROOT, (4, bytes(60_000)))], kind=HTTPS),
         message("x.y", [https(QUESTION_POINTER, ROOT, *((key + 7, b"") for key in range(15_000)))], kind=HTTPS),
