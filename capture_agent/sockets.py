@@ -159,7 +159,7 @@ class NamespaceSockets:
                     server_address=server_address,
                     server_port=server_port,
                     evidence="socket",
-                    client_side=_judge_side(group, client_port, ephemeral_ports),
+                    client_side=_judge_side(group, client_port, server_port, ephemeral_ports),
                     pod_uid=pod_uid,
                     count=group.count,
                 )
@@ -209,13 +209,13 @@ class NamespaceSockets:
 
 
 def _judge_side(
-    group: _Group, client_port: int, ephemeral_ports: Collection[int]
+    group: _Group, client_port: int, server_port: int, ephemeral_ports: Collection[int]
 ) -> Literal["known", "inferred", "unknown"]:
     """Say how sure it is that the client is the client.
 
-    Nobody listens on its port, but a listener may have closed before its connections did: a port that the kernel gives
-    out by itself is a client's, any other could be either's.
+    Nobody listens on its port, but a listener may have closed before its connections did. A port that the kernel gives
+    out by itself is a client's, and so is the higher of two where the range was changed; any other could be either's.
     """
     if group.known:
         return "known"
-    return "inferred" if client_port in ephemeral_ports else "unknown"
+    return "inferred" if client_port in ephemeral_ports or client_port > server_port else "unknown"

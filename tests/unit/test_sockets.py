@@ -82,7 +82,12 @@ def test_side_is_unknown_where_neither_a_listener_nor_the_port_tells():
 
 
 def test_ephemeral_ports_are_the_namespaces_own():
-    (seen,) = observe(row(POD, 8080, PEER, 80), ephemeral_ports=range(1024, 32768))
+    (seen,) = observe(row(POD, 8080, PEER, 9090), ephemeral_ports=range(1024, 32768))
+    assert seen.client_side == "inferred"
+
+
+def test_higher_port_is_the_clients_where_the_range_of_ephemeral_ports_was_changed():
+    (seen,) = observe(row(POD, 20000, PEER, 443))
     assert seen.client_side == "inferred"
 
 
