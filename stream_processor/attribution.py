@@ -2,8 +2,8 @@
 
 In: batches of observations with the offsets that they came from; the inventory, which moves on its own; the time. Out:
 one `Decision` for each observation offered, exactly once. Rule R3.3 of `docs/identity.md`: an observation is held until
-the watermark has passed its time plus the hold; what may still become known waits in the late table until its time plus
-the late window, is tried again whenever news of its addresses comes, and is then decided with what is known.
+the watermark has passed its time plus hold and tolerance; what may still become known waits in the late table until its
+time plus the late window, is tried again whenever news of its addresses comes, and is then decided with what is known.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Attribution:
     def __init__(self, inventory: Inventory, settings: AttributionSettings) -> None:
         self._inventory = inventory
         self._cache = ResolutionCache(inventory)
-        self._hold = int(settings.hold_seconds * _SECOND)
+        # Whoever has the address up to the tolerance later counts as well (R3.4), and must be known by then.
+        self._hold = int((settings.hold_seconds + settings.tolerance_seconds) * _SECOND)
         self._late_window = int(settings.late_seconds * _SECOND)
         self._patience = int(settings.patience_seconds * _SECOND)
         self._most_held = settings.held_observations

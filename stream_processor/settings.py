@@ -13,7 +13,11 @@ class AttributionSettings(SettingsGroup, frozen=True, kw_only=True):
     """Who had this address at that time."""
 
     hold_seconds: Annotated[
-        float, Meta(description="An event waits until the inventory's watermark is this far past it.", ge=0)
+        float,
+        Meta(
+            description="An event waits until the inventory's watermark is this far, and the tolerance, past it.",
+            ge=0,
+        ),
     ] = 3.0
     late_seconds: Annotated[
         float, Meta(description="How long an event with an unknown in-cluster address is tried again.", ge=0)

@@ -116,37 +116,8 @@ class Storm:
             yield Said(told, "MODIFIED", self._pod(life, phase="Succeeded", state="terminated"))
             yield Said(told + 60, "DELETED", self._pod(life, phase="Succeeded", state="terminated"))
 
-    def _pod(
-        self, life: Life, *, phase: str = "Running", state: str | None = "running", deleted_at: float | None = None
-    ) -> dict[str, Any]:
-        kind, skew = ("Job" if life.workload.startswith("job-") else "StatefulSet"), self._skews[life.node]
-        started = _text(life.start + 0.1 + skew)
-        states = {
-            "running": {"running": {"startedAt": started}},
-            "terminated": {"terminated": {"startedAt": started, "finishedAt": _text(life.end + skew)}},
-        }
-        status: dict[str, Any] = {"phase": phase, "hostIP": f"192.168.0.{life.node}"}
-        if state is not None:
-            ready = {
-                "type": "PodReadyToStartContainers",
-                "status": "True",
-                "lastTransitionTime": _text(life.start + skew),
-            }
-            status |= {
-                "podIP": life.address,
-                "startTime": _text(life.start - 1 + skew),
-                "conditions": [ready],
-                "containerStatuses": [{"state": states[state]}],
-            }
-        metadata = {
-            "name": f"{life.workload}-{life.number}",
-            "namespace": "storm",
-            "uid": f"uid-{life.number}",
-            "creationTimestamp": _text(life.start - 2),
-            "ownerReferences": [{"kind": kind, "name": life.workload, "uid": life.workload, "controller": True}],
-            **({"deletionTimestamp": _text(deleted_at)} if deleted_at is not None else {}),
-        }
-        return {"kind": "Pod", "metadata": metadata, "spec": {"nodeName": f"node-{life.node}"}, "status": status}
+    def _pod(self, life: Life, **looks: Any) -> dict[str, Any]:
+        return pod_object(life, skew=self._skews[life.node], **looks)
 
     def _sightings(self) -> Iterator[Sighting]:
         living: dict[str, list[Life]] = {}
@@ -191,6 +162,45 @@ class Storm:
             server_port=8080,
             evidence="syn",
         )
+
+
+def pod_object(
+    life: Life,
+    *,
+    skew: float = 0.0,
+    phase: str = "Running",
+    state: str | None = "running",
+    deleted_at: float | None = None,
+) -> dict[str, Any]:
+    """Return a pod as the API server shows it at some point of its life; the times are its node's."""
+    kind = "Job" if life.workload.startswith("job-") else "StatefulSet"
+    started = _text(life.start + 0.1 + skew)
+    states = {
+        "running": {"running": {"startedAt": started}},
+        "terminated": {"terminated": {"startedAt": started, "finishedAt": _text(life.end + skew)}},
+    }
+    status: dict[str, Any] = {"phase": phase, "hostIP": f"192.168.0.{life.node}"}
+    if state is not None:
+        ready = {
+            "type": "PodReadyToStartContainers",
+            "status": "True",
+            "lastTransitionTime": _text(life.start + skew),
+        }
+        status |= {
+            "podIP": life.address,
+            "startTime": _text(life.start - 1 + skew),
+            "conditions": [ready],
+            "containerStatuses": [{"state": states[state]}],
+        }
+    metadata = {
+        "name": f"{life.workload}-{life.number}",
+        "namespace": "storm",
+        "uid": f"uid-{life.number}",
+        "creationTimestamp": _text(life.start - 2),
+        "ownerReferences": [{"kind": kind, "name": life.workload, "uid": life.workload, "controller": True}],
+        **({"deletionTimestamp": _text(deleted_at)} if deleted_at is not None else {}),
+    }
+    return {"kind": "Pod", "metadata": metadata, "spec": {"nodeName": f"node-{life.node}"}, "status": status}
 
 
 def fixed_objects() -> Iterator[dict[str, Any]]:
