@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture_agent.dns import MAX_RECORDS, parse_dns
@@ -319,6 +319,7 @@ def test_message_with_two_questions_is_malformed_though_both_are_there():
 # -- Any bytes --------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_an_answer_or_the_one_error(octets):
     assert outcome_of(octets) in DNS_REASONS | {"answer", "query", "opcode", *REFUSALS}
@@ -333,6 +334,7 @@ VALID = (
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(VALID),
     st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=6),

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture_agent.dns import parse_dns
@@ -62,6 +62,7 @@ def test_names_are_spelt_without_raw_bytes(wire, text):
     assert (found.question_name, found.addresses) == (text, ("1.1.1.1",))
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=20), max_size=8))
 def test_spelt_names_are_printable_and_tell_labels_apart(parts):
     found = parse_dns(message(labels(*parts)))

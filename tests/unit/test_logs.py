@@ -1,7 +1,7 @@
 """The logs of CoreDNS and of Calico, with every kind of time before their lines."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callgraph.records import DnsObservation
@@ -45,6 +45,7 @@ def test_time_before_a_line_is_taken_off(line, at):
     assert found.text.endswith("x")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_line_has_a_time(line):
     assert split_time(line, 5).at is not None

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callgraph.records import ConnectionObservation, DnsObservation
@@ -222,6 +222,7 @@ def test_transport_of_an_answer_over_tcp_is_tcp():
     assert observe(dns_segment(prefixed(ONE), 1))[0].network_transport == "tcp"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 80), min_size=1, max_size=20))
 def test_messages_are_put_together_however_they_are_cut(sizes):
     stream = prefixed(ONE, TWO, answer("three.x", message_id=3))

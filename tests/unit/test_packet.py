@@ -5,7 +5,7 @@ import random
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callgraph.addresses import canonical_address
@@ -276,6 +276,7 @@ def test_addresses_are_spelt_as_everywhere(text):
     assert address_text(ipaddress.ip_address(text).packed) == canonical_address(text) == text
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=16, max_size=16))
 def test_any_ipv6_address_is_spelt_as_everywhere(octets):
     assert address_text(octets) == canonical_address(str(ipaddress.IPv6Address(octets)))
@@ -285,6 +286,7 @@ def test_ipv4_mapped_address_is_ipv4():
     assert address_text(bytes(10) + b"\xff\xff\x0a\0\0\1") == "10.0.0.1"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(sorted(LINK_TYPES)))
 def test_any_bytes_are_a_packet_or_the_one_error(frame, link_type):
     assert outcome_of(frame, link_type) in OUTCOMES

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture_agent.malformed import MalformedSocketError
@@ -70,6 +70,7 @@ def test_broken_datagram_is_the_one_error(datagram):
         parse_dump(datagram)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_datagram_is_read_or_the_one_error(octets):
     try:

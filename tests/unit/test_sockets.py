@@ -3,7 +3,7 @@
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture_agent.malformed import MalformedSocketError
@@ -167,6 +167,7 @@ def test_malformed_row_alone_is_the_one_error(line):
         parse_row(line, byte_order="little")
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=80).map(lambda octets: octets.replace(b"\n", b"")), max_size=10))
 def test_every_row_is_observed_or_counted(lines):
     sockets = read(row(POD, 40000, SERVER, 80), *lines)
@@ -174,6 +175,7 @@ def test_every_row_is_observed_or_counted(lines):
     assert sockets.received == sum(each.count for each in observations) + sum(sockets.dropped.values())
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
