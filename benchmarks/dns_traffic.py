@@ -1,8 +1,8 @@
 """Realistic DNS traffic of one node, as Ethernet frames in a pcap file. Seeded: the same seed gives the same bytes.
 
-110 pods ask for 10,000 (client, name) pairs with Zipf's frequencies: services, external names behind CNAME chains, headless
-services in shuffled order, SRV and HTTPS records; some with EDNS, some over IPv6, in a VLAN or over TCP; compressed as
-dnsmasq does or not at all as CoreDNS does. TTLs count down, as those of a cache do.
+110 pods ask for 10,000 (client, name) pairs with Zipf's frequencies: services, external names behind CNAME chains,
+headless services in shuffled order, SRV and HTTPS records; some with EDNS, some over IPv6, in a VLAN or over TCP;
+compressed as dnsmasq does or not at all as CoreDNS does. TTLs count down, as those of a cache do.
 
 `answers`: positive answers only. `mixed`: queries and replies with glibc's parallel A and AAAA questions and its walk
 through the search path, so that four of five replies are NXDOMAIN or empty.

@@ -1,7 +1,7 @@
 """A node to benchmark agents on: two network namespaces, a sender in one, contenders in the other. Shell: needs root.
 
-In: frames in a pcap file. Out: what a process used while they arrived. CPU is what the scheduler charged to all threads of
-the process and its children, in nanoseconds (/proc/PID/task/TID/schedstat), never wall time.
+In: frames in a pcap file. Out: what a process used while they arrived. CPU is what the scheduler charged to all
+threads of the process and its children, in nanoseconds (/proc/PID/task/TID/schedstat), never wall time.
 """
 
 from __future__ import annotations

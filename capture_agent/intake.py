@@ -16,13 +16,15 @@ from collections.abc import Iterable
 from struct import Struct as Wire
 from typing import NamedTuple
 
+from callgraph.addresses import is_silent
 from callgraph.records import DnsObservation
 from capture_agent.dns import parse_dns
 from capture_agent.fingerprints import fingerprint, is_faithful
 from capture_agent.malformed import MalformedError
 from capture_agent.observe import Refusal, observe_answer, observe_syn
-from capture_agent.packet import LINK_RAW, Packet, parse_packet
+from capture_agent.packet import LINK_RAW, Packet, address_text, parse_packet
 from capture_agent.pipeline import Pipeline
+from capture_agent.plain_answers import read_plain_answer
 from capture_agent.ring import BLOCK_HEADER
 from capture_agent.sightings import Sightings
 from capture_agent.suppression import note_repeat
@@ -39,6 +41,8 @@ _IPV6 = Wire("=6xB17x16sH")
 """next header, destination and source port."""
 _TIME_AT = 40
 _TIME = Wire("=II")
+
+_BIG_ENDIAN = Wire("!H")
 
 _UDP, _TCP = 17, 6
 _PLAIN_IPV4 = 0x45
@@ -112,6 +116,8 @@ class Intake:
 
     def _take_packet(self, frame: bytes, at: int, tap: int, raw: bytes) -> None:
         """Take a packet whose bytes say nothing yet."""
+        if raw and self._take_plain_answer(frame, at, tap, raw):
+            return
         syn = cut_syn(frame)
         if syn is not None:
             self._take_syn(frame, syn, at)
@@ -125,6 +131,27 @@ class Intake:
             self._take_answers(packet, at, tap, raw)
         else:
             self._answer_counters.drop("not_for_us")
+
+    def _take_plain_answer(self, frame: bytes, at: int, tap: int, raw: bytes) -> bool:
+        """Take an answer over UDP, if it is a plain one."""
+        header = 20 if frame[0] == _PLAIN_IPV4 else 40
+        answer = read_plain_answer(frame[header + 8 :])
+        client = address_text(frame[header - 4 : header] if header == 20 else frame[24:40])
+        if answer is None or is_silent(client) or _BIG_ENDIAN.unpack_from(frame, header + 4)[0] != len(frame) - header:
+            return False
+        seen = DnsObservation(
+            observed_at=at,
+            network_transport="udp",
+            client_address=client,
+            server_address=address_text(frame[12:16] if header == 20 else frame[8:24]),
+            dns_question_name=answer.question_name,
+            dns_question_type=answer.question_type,
+            addresses=answer.addresses,
+            cnames=answer.cnames,
+            ttl_seconds=answer.ttl_seconds,
+        )
+        self._pipeline.settle("dns", seen, at=at, tap=tap, raw=raw)
+        return True
 
     def _take_syn(self, frame: bytes, syn: SynBytes, at: int) -> None:
         """Take a SYN, unless it was just seen at another tap, whatever NAT made of its ends meanwhile."""

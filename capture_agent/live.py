@@ -17,11 +17,12 @@ from typing import NamedTuple, Self
 
 from callgraph.errors import CapabilityError, PortTakenError, UnreachableError
 from callgraph.telemetry import Logger
+from capture_agent.diag_socket import read_sockets
 from capture_agent.exposition import MetricsListener, expose
 from capture_agent.filters import build_filter
 from capture_agent.intake import Intake
 from capture_agent.pipeline import Pipeline
-from capture_agent.privileges import drop_privileges
+from capture_agent.privileges import FOR_DIAGNOSIS, drop_privileges
 from capture_agent.proc import Namespace, ProcReader
 from capture_agent.publisher import Publisher
 from capture_agent.ring import Ring
@@ -65,8 +66,9 @@ class LiveAgent:
         self._says_unreachable = False
         self._ring = self._open_ring()
         self._listener = self._listen()
-        self._proc = ProcReader(settings.sockets.proc_root) if settings.sockets.enabled else None
-        drop_privileges(settings.user)
+        diagnosis = settings.sockets.enabled and settings.sockets.diagnosis and self._can_diagnose()
+        self._proc = ProcReader(settings.sockets.proc_root, diagnosis=diagnosis) if settings.sockets.enabled else None
+        drop_privileges(settings.user, keep=FOR_DIAGNOSIS if diagnosis else frozenset())
         self._intake = Intake(pipeline, resolver_ports=settings.capture.resolver_ports)
         self._namespaces: deque[Namespace] = deque()
         self._flush_ns = int(settings.publish.flush_seconds * _NANOSECONDS)
@@ -117,6 +119,8 @@ class LiveAgent:
         self._poller.unregister(check)
         self._check = None
         error = check.finish()
+        if self._stopping:
+            return
         if error is None:
             self._pipeline.publisher = self._outlet.open()
             return
@@ -165,6 +169,17 @@ class LiveAgent:
                 raise
             self._log.warning("packets_not_captured", reason=str(error), consequence="only sockets in /proc are read")
             return None
+
+    def _can_diagnose(self) -> bool:
+        """Try the socket diagnosis on ourselves; say once what is done instead."""
+        try:
+            read_sockets("/proc", "self")
+        except OSError as error:
+            self._log.warning(
+                "sockets_not_diagnosed", reason=str(error), consequence="tables in /proc are read instead"
+            )
+            return False
+        return True
 
     def _listen(self) -> MetricsListener | None:
         if not self._settings.metrics_listen:

@@ -13,26 +13,43 @@ from struct import Struct as Wire
 from callgraph.errors import CapabilityError, ConfigurationError
 
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 24, 38, 47, 4
+_PR_SET_KEEPCAPS = 8
 _CAPABILITY_VERSION_3 = 0x20080522
 _HEADER = Wire("=Ii")
-_NO_CAPABILITIES = bytes(24)
+_SETS = Wire("=6I")
+"""Effective, permitted and inheritable: the lower 32 bits of each, then the upper."""
 _LAST_CAPABILITY = 63
 
+CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
+FOR_DIAGNOSIS = frozenset({CAP_SYS_PTRACE, CAP_SYS_ADMIN})
+"""What entering the network namespaces of others takes, again and again."""
 
-def drop_privileges(user: str = "") -> None:
-    """Become `user`, if one is named, and give up every capability for good.
+
+def drop_privileges(user: str = "", *, keep: frozenset[int] = frozenset()) -> None:
+    """Become `user`, if one is named, and give up every capability for good but those to keep.
 
     Raises ConfigurationError for an unknown user, CapabilityError where the kernel refuses.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     # The bounding set first: it takes CAP_SETPCAP, and failing is no loss where that was never there.
-    for capability in range(_LAST_CAPABILITY + 1):
+    for capability in set(range(_LAST_CAPABILITY + 1)) - keep:
         libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     if user:
+        libc.prctl(_PR_SET_KEEPCAPS, bool(keep), 0, 0, 0)
         _become(user)
     libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     _require(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs")
-    _require(libc.capset(_HEADER.pack(_CAPABILITY_VERSION_3, 0), _NO_CAPABILITIES), "drop capabilities")
+    kept = sum(1 << capability for capability in keep) & _permitted(libc)
+    sets = _SETS.pack(kept, kept, 0, 0, 0, 0)
+    _require(libc.capset(_HEADER.pack(_CAPABILITY_VERSION_3, 0), sets), "drop capabilities")
+
+
+def _permitted(libc: ctypes.CDLL) -> int:
+    """Return the lower half of the permitted capabilities."""
+    sets = ctypes.create_string_buffer(_SETS.size)
+    _require(libc.capget(_HEADER.pack(_CAPABILITY_VERSION_3, 0), sets), "read capabilities")
+    permitted: int = _SETS.unpack(sets.raw)[1]
+    return permitted
 
 
 def _become(user: str) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from callgraph.records import ConnectionObservation
+from capture_agent.diag_socket import read_sockets
 from capture_agent.sockets import NamespaceSockets, Transport
 
 TABLES: tuple[tuple[str, Transport], ...] = (("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp"))
@@ -55,8 +56,10 @@ NOTHING = Reading([], 0, {})
 class ProcReader:
     """Reads a /proc."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, diagnosis: bool = False) -> None:
+        """`diagnosis`: ask for sockets by netlink instead of reading tables."""
         self._root = root
+        self._read_sockets = self._diagnose if diagnosis else self._read_tables
         self.gone = 0
         """Processes that vanished, or refused to be read."""
 
@@ -80,7 +83,7 @@ class ProcReader:
             try:
                 if not self._has_sockets(pid):
                     return NOTHING
-                sockets = self._read_tables(pid)
+                sockets = self._read_sockets(pid)
             except OSError as error:
                 self._excuse(error)
                 continue
@@ -114,6 +117,9 @@ class ProcReader:
             Path(f"{self._root}/{pid}/net/tcp").stat()
             return True
         return any(int(count) for _, count in _IN_USE.findall(text))
+
+    def _diagnose(self, pid: str) -> NamespaceSockets:
+        return read_sockets(self._root, pid)
 
     def _read_tables(self, pid: str) -> NamespaceSockets:
         sockets = NamespaceSockets()

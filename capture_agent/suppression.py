@@ -8,8 +8,8 @@ that has got a new owner meanwhile speaks for the new one. A fact that was not s
 A packet is seen at several taps of one node (veth, bridge, tunnel). Repeats count at the tap of the first sighting
 only.
 
-The raw bytes of an answer are remembered from its second sighting on, so one-off names never crowd out the bytes of
-what repeats. Everything is bounded: facts, bytes, and distinct names from one client in a window.
+Everything is bounded: facts, their raw bytes, and distinct names from one client in a window. Where room is needed,
+what was never seen again goes first, so one-off names do not crowd out what repeats.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class Suppressor:
         self._facts: dict[Hashable, Fact] = {}
         self._waiting: deque[Fact] = deque()
         self._windows: deque[tuple[int, Fact]] = deque()
+        self._proven: deque[tuple[int, Fact]] = deque()
+        """Windows of facts that were passed over when room was needed, because they repeat."""
         self._names: dict[str, set[str]] = {}
         self._names_until = 0
         self.raw: dict[bytes, Fact] = {}
@@ -93,6 +95,8 @@ class Suppressor:
         fact = Fact(key, observation, tap, at)
         self._facts[key] = fact
         self._waiting.append(fact)
+        if raw:
+            self._remember_raw(fact, raw)
         return "new"
 
     def take(self, limit: int) -> list[Fact]:
@@ -114,30 +118,32 @@ class Suppressor:
 
     def end_windows(self, now: int) -> None:
         """Let facts that were seen again wait for another batch; forget the others."""
-        windows = self._windows
-        while windows and windows[0][0] <= now:
-            due_at, fact = windows.popleft()
-            if fact.due_at != due_at:
-                continue
-            if renew(fact):
-                fact.due_at = 0
-                self._waiting.append(fact)
-            else:
-                self._forget(fact)
+        for windows in (self._windows, self._proven):
+            while windows and windows[0][0] <= now:
+                self._end_window(*windows.popleft())
 
     def end_all_windows(self) -> None:
         """Let everything wait that no batch carries yet: the program is about to end."""
-        for _, fact in self._windows:
-            if fact.due_at and renew(fact):
-                fact.due_at = 0
-                self._waiting.append(fact)
-        self._windows.clear()
+        for windows in (self._windows, self._proven):
+            while windows:
+                self._end_window(*windows.popleft())
+
+    def _end_window(self, due_at: int, fact: Fact) -> None:
+        if fact.due_at != due_at:
+            return
+        if renew(fact):
+            fact.due_at = 0
+            self._waiting.append(fact)
+        else:
+            self._forget(fact)
 
     def _admit_name(self, observation: DnsObservation, at: int) -> bool:
         if at >= self._names_until:
             self._names.clear()
             self._names_until = at + self._window_ns
-        names = self._names.setdefault(observation.client_address, set())
+        names = self._names.get(observation.client_address)
+        if names is None:
+            names = self._names[observation.client_address] = set()
         if observation.dns_question_name not in names:
             if len(names) >= self._names_per_client:
                 return False
@@ -150,9 +156,17 @@ class Suppressor:
             self.raw[raw] = fact
 
     def _forget_oldest(self) -> bool:
-        """Make room: forget the known fact whose window ends first. What is not yet delivered stays."""
+        """Make room: forget a known fact, one that does not repeat if there is one. What is not delivered yet stays."""
         while self._windows:
             due_at, fact = self._windows.popleft()
+            if fact.due_at != due_at:
+                continue
+            if not fact.repeats:
+                self._forget(fact)
+                return True
+            self._proven.append((due_at, fact))
+        while self._proven:
+            due_at, fact = self._proven.popleft()
             if fact.due_at == due_at:
                 self._forget(fact)
                 return True

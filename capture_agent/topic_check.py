@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from callgraph import errors
-from callgraph.errors import WhocallsError
+from callgraph.errors import UnreachableError, WhocallsError
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.topics import find_topic
 
@@ -42,7 +42,7 @@ class TopicCheck:
             answer += part
         self._reap()
         if not answer:
-            return WhocallsError("the check of Kafka's topics ended without an answer (is memory short?)")
+            return UnreachableError("the check of Kafka's topics ended without an answer (is memory short?)")
         name, sentence = msgspec.json.decode(answer, type=tuple[str, str])
         return getattr(errors, name)(sentence) if name else None
 
