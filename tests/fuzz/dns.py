@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["capture_agent"]):
     from capture_agent.observe import observe_capture
     from capture_agent.packet import LINK_TYPES, Frame, parse_packet
 
-from tests.dns_messages import make_message
+from tests.seeded_messages import make_message
 from tests.wire_bytes import ethernet, geneve, ipv4, ipv6, prefixed, tcp, udp, vxlan
 
 SECONDS_PER_KILOBYTE = 0.001

@@ -12,7 +12,7 @@ from capture_agent.dns import parse_dns
 from capture_agent.observe import observe_capture
 from capture_agent.packet import LINK_ETHERNET, LINK_RAW, LINK_SLL, LINK_SLL2, Frame
 from capture_agent.replay import read_frames
-from tests.dns_messages import make_message
+from tests.seeded_messages import make_message
 from tests.wire_bytes import CLIENT, ethernet, ipv4, ipv6, udp
 
 MESSAGES = 10_000
