@@ -64,14 +64,15 @@ def write_atomically(path: Path, content: bytes) -> bool:
     return True
 
 
-def replace_files(out: Path, files: Mapping[str, bytes]) -> ExportResult:
+def replace_files(out: Path, files: Mapping[str, bytes], *, keep_edited: bool = True) -> ExportResult:
     """Make the files of an export exactly these, in a folder that may hold other people's files too.
 
+    What somebody wrote into generated files is kept aside, unless something else remembers it (a repository).
     Raises OutputError: a full disk, a folder that may not be written, a file where a folder should be.
     """
     try:
         with _locked(out / MANIFEST):
-            return _replace_files(out, read_manifest(out), files)
+            return _replace_files(out, read_manifest(out), files, keep_edited=keep_edited)
     except OSError as error:
         raise _output_error(out, error) from error
 
@@ -90,11 +91,23 @@ def read_manifest(out: Path) -> Manifest:
         ) from error
 
 
-def _replace_files(out: Path, known: Manifest, files: Mapping[str, bytes]) -> ExportResult:
+def read_export(out: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Read the files of the last export, and those of these names that are there besides. Raises OutputError."""
+    listed = sorted({*read_manifest(out).files, *names})
+    for name in listed:
+        check_inside(out, name)
+    try:
+        found = ((name, _read(out / name)) for name in listed)
+        return {name: content for name, content in found if content is not None}
+    except OSError as error:
+        raise _output_error(out, error) from error
+
+
+def _replace_files(out: Path, known: Manifest, files: Mapping[str, bytes], *, keep_edited: bool) -> ExportResult:
     digests = {name: sha256(content).hexdigest() for name, content in files.items()}
     stale = tuple(sorted(name for name in known.files if name not in files))
     for name in (*files, *stale):
-        _check_inside(out, name)
+        check_inside(out, name)
     found = {name: _digest(out / name) for name in (*files, *stale)}
     changed = sorted(name for name in files if found[name] != digests[name])
     if known.complete and known.files == digests and not changed:
@@ -105,7 +118,7 @@ def _replace_files(out: Path, known: Manifest, files: Mapping[str, bytes]) -> Ex
         if known.complete and name in known.files and found[name] not in (None, known.files[name])
     )
     _clear_rests({(out / name).parent for name in (MANIFEST, *files, *stale)})
-    _keep_aside(out, edited)
+    _keep_aside(out, edited if keep_edited else ())
     _write_manifest(out, Manifest(complete=False, files=known.files | digests))
     _write_all({out / name: files[name] for name in changed})
     _remove_all(out / name for name in stale)
@@ -192,7 +205,7 @@ def _digest(path: Path) -> str | None:
     return None if content is None else sha256(content).hexdigest()
 
 
-def _check_inside(out: Path, name: str) -> None:
+def check_inside(out: Path, name: str) -> None:
     """Refuse a path that leaves the folder, be it by its text or by a symbolic link on its way. Raises OutputError."""
     relative = PurePosixPath(name)
     inside = not relative.is_absolute() and ".." not in relative.parts and relative.parts

@@ -14,21 +14,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from callgraph.errors import InputError
+from callgraph.errors import InputError, UnreachableError
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
 from sink_exporter.edge_reader import EdgeReader
 from sink_exporter.edge_table import EdgeTable
-from sink_exporter.files import ExportResult, replace_files
 from sink_exporter.filters import Filter, filter_graph
 from sink_exporter.formats import are_tracked
 from sink_exporter.graph import CallGraph, build_graph
 from sink_exporter.graph_files import merge_graphs, parse_graph
-from sink_exporter.layout import lay_out
+from sink_exporter.publishers import Publisher, open_publisher
 from sink_exporter.settings import ExporterSettings
 from sink_exporter.status_page import Status, serve_status
+
+
+class _Run(NamedTuple):
+    """What one run of the exporter works with."""
+
+    publisher: Publisher
+    status: Status
+    log: Logger
 
 
 def run_exporter(
@@ -49,14 +56,16 @@ def run_exporter(
     with (
         _stopped_by_signals(stop) as stopped,
         serve_status(exporter.listen, status),
+        open_publisher(exporter, log) as publisher,
         EdgeReader(kafka, topics) as reader,
     ):
+        run = _Run(publisher, status, log)
         status.table = reader.table
         with _without_collections():
             log.info("call_graph_read", topic=reader.topic, **_count(reader.read_to_end()))
-        _export(reader.table, exporter, log, status)
+        _export(reader.table, exporter, run)
         if not once:
-            _follow(reader, exporter, log, status, stopped)
+            _follow(reader, exporter, run, stopped)
 
 
 def load_graph(kafka: KafkaSettings, topics: TopicSettings) -> CallGraph:
@@ -83,21 +92,18 @@ def load_graph_from_file(path: str) -> CallGraph:
         raise InputError(f"cannot read the graph from {path!r}: {error.strerror}") from error
 
 
-def _follow(
-    reader: EdgeReader, exporter: ExporterSettings, log: Logger, status: Status, stopped: threading.Event
-) -> None:
+def _follow(reader: EdgeReader, exporter: ExporterSettings, run: _Run, stopped: threading.Event) -> None:
     due = time.monotonic() + exporter.interval_seconds
     exported = _revision(reader.table, exporter)
     while not stopped.is_set():
         reader.follow()
-        status.beat()
+        run.status.beat()
         revision = _revision(reader.table, exporter)
         if revision != exported and time.monotonic() >= due:
-            _export(reader.table, exporter, log, status)
-            exported = revision
             due = time.monotonic() + exporter.interval_seconds
+            exported = revision if _try_export(reader.table, exporter, run) else exported
     if _revision(reader.table, exporter) != exported:
-        _export(reader.table, exporter, log, status)
+        _export(reader.table, exporter, run)
 
 
 def _revision(table: EdgeTable, exporter: ExporterSettings) -> int:
@@ -105,25 +111,24 @@ def _revision(table: EdgeTable, exporter: ExporterSettings) -> int:
     return table.shape_revision if are_tracked(exporter.formats) else table.revision
 
 
-def _export(table: EdgeTable, exporter: ExporterSettings, log: Logger, status: Status) -> None:
-    started = time.monotonic()
+def _try_export(table: EdgeTable, exporter: ExporterSettings, run: _Run) -> bool:
+    """Export unless the repository is away, which the next interval may heal."""
+    try:
+        _export(table, exporter, run)
+    except UnreachableError as error:
+        run.log.warning("export_postponed", reason=str(error))
+        return False
+    return True
+
+
+def _export(table: EdgeTable, exporter: ExporterSettings, run: _Run) -> None:
     with _without_collections():
         graph = filter_graph(build_graph(table.edges()), Filter(external=exporter.include_external))
-        files = lay_out(graph, exporter.formats)
-    result = replace_files(Path(exporter.out), files)
-    status.files_written += len(result.written)
-    status.exported = True
-    for name in result.edited:
-        log.warning("edited_file_replaced", file=name, kept=f"{exporter.out}/.whocalls/edited/{name}")
-    if table.skipped.total() > status.skips_told:
-        status.skips_told = table.skipped.total()
-        log.warning("records_skipped", **table.skipped)
-    if result.changed:
-        log.info("graph_exported", out=exporter.out, **_summarize(result, table), seconds=time.monotonic() - started)
-
-
-def _summarize(result: ExportResult, table: EdgeTable) -> dict[str, Any]:
-    return {"edges": len(table), "written": len(result.written), "removed": len(result.removed)}
+        run.status.files_written += run.publisher.publish(graph)
+    run.status.exported = True
+    if table.skipped.total() > run.status.skips_told:
+        run.status.skips_told = table.skipped.total()
+        run.log.warning("records_skipped", **table.skipped)
 
 
 def _count(table: EdgeTable) -> dict[str, Any]:

@@ -9,6 +9,23 @@ from msgspec import Meta
 from callgraph.settings import SettingsGroup
 
 
+class GitSettings(SettingsGroup, frozen=True, kw_only=True):
+    """The call graph in a git repository; used when `exporter.git.url` is set."""
+
+    url: Annotated[str, Meta(description="URL or path of the repository, without a password; empty: no git.")] = ""
+    branch: Annotated[str, Meta(description="Branch that is committed to.")] = "main"
+    path: Annotated[str, Meta(description="Folder in the repository that the export is written to.")] = "callgraph"
+    author_name: Annotated[str, Meta(description="Author and committer.")] = "whocalls"
+    author_email: Annotated[str, Meta(description="Their address.")] = "whocalls@localhost"
+    ssh_key_file: Annotated[str, Meta(description="Private key for an SSH URL; empty: what ssh finds.")] = ""
+    known_hosts_file: Annotated[str, Meta(description="Host keys for an SSH URL; empty: what ssh finds.")] = ""
+    token_file: Annotated[str, Meta(description="File with the token for an HTTPS URL; empty: none.")] = ""
+    user: Annotated[str, Meta(description="User name that goes with the token (GitLab: oauth2).")] = "x-access-token"
+    allow_shrink: Annotated[
+        bool, Meta(description="Publish even when more than a fifth of the calls would vanish at once.")
+    ] = False
+
+
 class ExporterSettings(SettingsGroup, frozen=True, kw_only=True):
     """The call graph as files."""
 
@@ -23,4 +40,5 @@ class ExporterSettings(SettingsGroup, frozen=True, kw_only=True):
     include_external: Annotated[
         bool, Meta(description="Export calls to outside the cluster, in their own section.")
     ] = True
+    git: GitSettings = GitSettings()
     listen: Annotated[str, Meta(description="HOST:PORT of /metrics, /healthz and /readyz; empty: none.")] = ""

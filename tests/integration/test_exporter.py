@@ -25,7 +25,8 @@ from callgraph.settings import KafkaSettings, LogSettings, TopicSettings
 from callgraph.telemetry import LeanLogger
 from callgraph.topics import find_topic, full_name
 from sink_exporter.program import load_graph, read_table, run_exporter
-from sink_exporter.settings import ExporterSettings
+from sink_exporter.settings import ExporterSettings, GitSettings
+from tests.git_remote import git, make_remote
 from tests.graphs import SHOP_NAMESPACE, SHOP_TEXT, edge_of, shop_edges, workload
 
 pytestmark = pytest.mark.kafka
@@ -92,6 +93,13 @@ def test_later_records_replace_earlier_ones(publish, kafka_settings, topic_setti
     publish(*(replace(edge, last_seen=seen, observations=seen) for seen in range(2, 200)))
     (arrow,) = load_graph(kafka_settings, topic_settings).calls
     assert arrow.observations == 199
+
+
+def test_the_shop_is_pushed_to_a_repository_instead(publish, export, tmp_path):
+    remote = make_remote(tmp_path / "remote.git")
+    publish(*shop_edges())
+    assert not export(git=GitSettings(url=str(remote))).exists()
+    assert git(remote, "show", "main:callgraph/callgraph.txt") == SHOP_TEXT
 
 
 @pytest.mark.usefixtures("publish")

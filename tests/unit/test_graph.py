@@ -26,6 +26,15 @@ def test_edges_of_one_pair_become_one_arrow():
     assert (arrow.dns_names, arrow.nodes) == (("cart.shop",), ("n1",))
 
 
+def test_observations_of_all_edges_of_a_pair_are_counted():
+    edges = [edge(observations=2), edge(server_port=80, network_transport="tcp", observations=3)]
+    assert build_graph(edges).calls[0].observations == 5
+
+
+def test_sets_of_a_record_that_came_unsorted_are_put_in_order():
+    assert build_graph([edge(evidence=("syn", "dns", "syn"))]).calls[0].via == ("dns", "syn")
+
+
 def test_ports_stand_in_the_order_of_their_numbers():
     ports = [edge(server_port=port, network_transport="tcp") for port in (10000, 443, 9)]
     assert build_graph(ports).calls[0].ports == ("9/TCP", "443/TCP", "10000/TCP")

@@ -77,6 +77,12 @@ def test_a_server_in_another_cluster_names_it():
     assert "        cluster: d\n        kind: Deployment\n" in text
 
 
+def test_a_server_without_a_namespace_says_so():
+    graph = build_graph([edge_of(workload("a"), workload("b", ""))])
+    assert '        namespace: ""\n' in render_yaml(graph)
+    assert parse_graph(render_yaml(graph).encode(), "it").calls[0].server == workload("b", "")
+
+
 def test_nothing_that_changes_by_itself_is_in_it():
     before = [edge_of(workload("a"), workload("b"), first_seen=1, last_seen=2, observations=3, nodes=("n1",))]
     after = [replace(before[0], last_seen=9, observations=10, nodes=("n1", "n2"), exemplars=("t/0/1",))]
@@ -100,6 +106,14 @@ def test_plain_names_are_not_quoted():
         "redis-cart",
         "api.stripe.com",
         "7070/TCP",
+    ]
+
+
+def test_other_scripts_are_written_in_ascii():
+    assert [quote_scalar(text) for text in ("\xff", "\u0100", "\U0001f600")] == [
+        '"\\xff"',
+        '"\\u0100"',
+        '"\\U0001f600"',
     ]
 
 

@@ -1,0 +1,171 @@
+"""A clone of the repository that holds the map. Shell: the `git` binary.
+
+The clone is disposable: it is reset to the remote before each export, so there is nothing to merge and no conflict.
+A token is read by git's credential protocol from its file when git asks: it is never in an argument, the environment,
+the URL, a log or the clone's configuration. Source: git-config(1), git-push(1) "--porcelain", gitcredentials(7).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path, PurePosixPath
+
+from callgraph.errors import ConfigurationError, UnreachableError, WhocallsError
+from sink_exporter.settings import GitSettings
+
+_GIT_SECONDS = 120.0
+_CREDENTIALS_IN_URL = re.compile(r"[a-z+]+://[^/@]*:[^/@]*@")
+_CREDENTIAL_HELPER = (
+    '!f() { test "$1" = get && echo "username=$WHOCALLS_GIT_USER" '
+    '&& echo "password=$(cat "$WHOCALLS_GIT_TOKEN_FILE")"; }; f'
+)
+_MOVED_ON = re.compile(
+    r"\[rejected\]|cannot lock ref|failed to update ref|incorrect old value|reference already exists"
+)
+_UNREACHABLE = re.compile(r"Could not resolve host|unable to access|Connection refused|timed out|Could not read from")
+
+
+class GitError(WhocallsError):
+    """Git refuses what it was asked to do."""
+
+
+class RejectedPushError(Exception):
+    """Somebody else has pushed in the meantime."""
+
+
+class GitRepository:
+    """One branch of a remote, and the clone that follows it."""
+
+    def __init__(self, folder: Path, settings: GitSettings) -> None:
+        check_remote(settings)
+        self.folder = folder
+        self._settings = settings
+        self._environment = _environment(settings)
+
+    def reset(self) -> None:
+        """Make the clone what the remote's branch is now; a branch that is not there yet begins empty.
+
+        Raises UnreachableError and GitError.
+        """
+        if not (self.folder / ".git").is_dir():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._git("init", "--quiet", f"--initial-branch={self._settings.branch}")
+            self._git("remote", "add", "origin", self._settings.url)
+        if self._ask_remote(f"refs/heads/{self._settings.branch}"):
+            self._git("fetch", "--quiet", "--depth=1", "--no-tags", "origin", f"+refs/heads/{self._settings.branch}")
+            self._git("reset", "--quiet", "--hard", "FETCH_HEAD")
+        self._git("clean", "--quiet", "-ffdx")
+
+    def commit(self, path: str, message: str) -> bool:
+        """Commit what changed below a path; returns whether anything did."""
+        self._git("add", "--all", "--", path)
+        if self._run("diff", "--cached", "--quiet").returncode == 0:
+            return False
+        self._git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--file=-", text=message)
+        return True
+
+    def push(self) -> None:
+        """Push the commit. Raises RejectedPushError when the remote has moved on."""
+        done = self._run("push", "--porcelain", "origin", f"HEAD:refs/heads/{self._settings.branch}")
+        if done.returncode and _MOVED_ON.search(done.stdout):
+            raise RejectedPushError(_reason(done))
+        _check(done, "push")
+
+    def head(self) -> str:
+        """Return the commit of the clone, shortened."""
+        return self._git("rev-parse", "--short", "HEAD").strip()
+
+    def _ask_remote(self, reference: str) -> bool:
+        return bool(self._git("ls-remote", "origin", reference).strip())
+
+    def _git(self, *arguments: str, text: str | None = None) -> str:
+        done = self._run(*arguments, text=text)
+        _check(done, arguments[0])
+        return done.stdout
+
+    def _run(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(  # noqa: S603  (fixed words; the URL and the branch are checked)
+                ["git", *arguments],  # noqa: S607  (wherever the image has it)
+                cwd=self.folder,
+                env=self._environment,
+                input=text or "",
+                capture_output=True,
+                text=True,
+                errors="backslashreplace",
+                timeout=_GIT_SECONDS,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise GitError("there is no git to be run (install git where the exporter runs)") from error
+        except subprocess.TimeoutExpired as error:
+            raise UnreachableError(
+                f"git {arguments[0]} took longer than {_GIT_SECONDS:g} s (does {self._settings.url!r} answer?)"
+            ) from error
+
+
+def check_remote(settings: GitSettings) -> None:
+    """Refuse a URL that holds a secret or is no URL, and a branch that is an option. Raises ConfigurationError."""
+    if _CREDENTIALS_IN_URL.match(settings.url):
+        raise ConfigurationError("exporter.git.url holds a password (put it into a file: exporter.git.token_file)")
+    if not settings.url or settings.url.startswith("-") or "::" in settings.url:
+        raise ConfigurationError(f"exporter.git.url is {settings.url!r}, not the URL or path of a repository")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]*", settings.branch):
+        raise ConfigurationError(f"exporter.git.branch is {settings.branch!r}, not the name of a branch")
+    folder = PurePosixPath(settings.path)
+    if folder.is_absolute() or ".." in folder.parts or not folder.parts or folder.parts[0] in (".git", "-"):
+        raise ConfigurationError(f"exporter.git.path is {settings.path!r}, not a folder below the repository's root")
+
+
+def _environment(settings: GitSettings) -> dict[str, str]:
+    """Build git's whole environment: nobody's configuration, no prompt, and the files with the secrets by name."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "SSL_CERT_FILE", "TMPDIR") if name in os.environ}
+    environment |= {
+        "LC_ALL": "C",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
+    }
+    for role in ("AUTHOR", "COMMITTER"):
+        environment |= {f"GIT_{role}_NAME": settings.author_name, f"GIT_{role}_EMAIL": settings.author_email}
+    if settings.ssh_key_file:
+        environment["GIT_SSH_COMMAND"] = _ssh_command(settings)
+    if settings.token_file:
+        environment |= {
+            "WHOCALLS_GIT_USER": settings.user,
+            "WHOCALLS_GIT_TOKEN_FILE": settings.token_file,
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "credential.helper",
+            "GIT_CONFIG_VALUE_0": _CREDENTIAL_HELPER,
+        }
+    return environment
+
+
+def _ssh_command(settings: GitSettings) -> str:
+    known = f" -o UserKnownHostsFile={shlex.quote(settings.known_hosts_file)}" if settings.known_hosts_file else ""
+    return (
+        f"ssh -i {shlex.quote(settings.ssh_key_file)} -o IdentitiesOnly=yes -o BatchMode=yes "
+        f"-o StrictHostKeyChecking=yes{known}"
+    )
+
+
+def _check(done: subprocess.CompletedProcess[str], command: str) -> None:
+    if done.returncode == 0:
+        return
+    reason = _reason(done)
+    if _UNREACHABLE.search(done.stderr):
+        raise UnreachableError(f"git {command} does not reach the repository: {reason} (check exporter.git.url)")
+    raise GitError(f"git {command} failed: {reason} (check exporter.git and the rights of its key or token)")
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the line that says most: the refusal of a reference, else the first error."""
+    lines = [" ".join(line.split()) for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
+    for sign in ("!", "fatal:", "error:", ""):
+        if told := [line for line in lines if line.startswith(sign)]:
+            return told[0]
+    return "it said nothing"

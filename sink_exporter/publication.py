@@ -1,0 +1,73 @@
+"""What a commit of the map says, and whether it may be made. Pure.
+
+In: the files as they are in the repository and as they would be. Only the namespaces whose files differ are looked at,
+so the cost is that of the change. Out: the difference and the commit's message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from callgraph.errors import InputError, WhocallsError
+from sink_exporter.difference import Difference, compare_graphs, render_difference
+from sink_exporter.graph import CallGraph
+from sink_exporter.graph_files import merge_graphs, parse_graph
+from sink_exporter.layout import NAMESPACE_FOLDER
+
+MOST_LOST = 0.2
+"""A larger share of calls does not vanish between two exports; agents, topics or credentials do."""
+_MOST_LINES = 200
+_MOST_NAMESPACES = 3
+
+
+class ShrinkError(WhocallsError):
+    """Too much would vanish from the map at once."""
+
+
+def compare_files(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Difference:
+    """Compare the graphs in the canonical files of two exports; a file that somebody broke counts as empty."""
+    names = sorted(name for name in {*before, *after} if name.startswith(f"{NAMESPACE_FOLDER}/"))
+    changed = [name for name in names if before.get(name) != after.get(name)]
+    old, new = (
+        merge_graphs(_parse(files[name], name) for name in changed if name in files) for files in (before, after)
+    )
+    return compare_graphs(old, new)
+
+
+def check_shrink(difference: Difference, arrows_after: int) -> None:
+    """Refuse to publish a graph that lost more than a fifth of its calls. Raises ShrinkError."""
+    lost = len(difference.removed)
+    arrows_before = arrows_after - len(difference.added) + lost
+    if lost > MOST_LOST * arrows_before:
+        raise ShrinkError(
+            f"{lost} of {arrows_before} calls would vanish from the map at once: did agents stop, or was the topic "
+            "emptied? (exporter.git.allow_shrink publishes all the same)"
+        )
+
+
+def write_message(difference: Difference, clusters: Iterable[str]) -> str:
+    """Write the commit's message: a title, a line for each call, and the clusters as trailers."""
+    lines = render_difference(difference, "text").splitlines()
+    body = lines[:_MOST_LINES] + ([f"... and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else [])
+    trailers = [f"Whocalls-Cluster: {cluster}" for cluster in clusters if cluster.isprintable()]
+    parts = (_title(difference), "\n".join(body), "\n".join(trailers))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _title(difference: Difference) -> str:
+    counts = (("+", difference.added), ("-", difference.removed), ("~", difference.changed))
+    signs = " ".join(f"{sign}{len(part)}" for sign, part in counts if part)
+    if not signs:
+        return "chore(callgraph): write the files anew"
+    changed = (one.after for one in difference.changed)
+    clients = {arrow.client.namespace for arrow in (*difference.added, *difference.removed, *changed)}
+    named = [namespace for namespace in sorted(clients) if namespace.isprintable()][:_MOST_NAMESPACES]
+    more = f" and {len(clients) - len(named)} more" if len(clients) > len(named) else ""
+    return f"chore(callgraph): {signs} calls in {', '.join(named)}{more}"
+
+
+def _parse(content: bytes, name: str) -> CallGraph:
+    try:
+        return parse_graph(content, repr(name))
+    except InputError:
+        return CallGraph()

@@ -1,0 +1,100 @@
+"""Where a graph goes: a folder, or a git repository. Shell: owns no decision, strings the steps together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from callgraph.errors import ConfigurationError
+from callgraph.telemetry import Logger
+from sink_exporter.files import EDITED, check_inside, read_export, replace_files
+from sink_exporter.git_repository import GitError, GitRepository, RejectedPushError
+from sink_exporter.graph import CallGraph, list_clusters
+from sink_exporter.layout import lay_out
+from sink_exporter.publication import check_shrink, compare_files, write_message
+from sink_exporter.settings import ExporterSettings, GitSettings
+
+_ATTEMPTS = 20
+
+
+class Publisher(Protocol):
+    """Takes whole graphs."""
+
+    def publish(self, graph: CallGraph) -> int:
+        """Make the place hold this graph; returns how many files are new or different. Raises WhocallsError."""
+
+
+@contextmanager
+def open_publisher(exporter: ExporterSettings, log: Logger) -> Iterator[Publisher]:
+    """Yield the publisher that the settings ask for. Raises ConfigurationError."""
+    if not exporter.git.url:
+        yield FolderPublisher(exporter, log)
+        return
+    with tempfile.TemporaryDirectory(prefix="whocalls-git-") as folder:
+        yield GitPublisher(exporter, log, Path(folder))
+
+
+class FolderPublisher:
+    """Writes files into a folder."""
+
+    def __init__(self, exporter: ExporterSettings, log: Logger) -> None:
+        self._out = Path(exporter.out)
+        self._formats = exporter.formats
+        self._log = log
+
+    def publish(self, graph: CallGraph) -> int:
+        """Write what differs."""
+        result = replace_files(self._out, lay_out(graph, self._formats))
+        for name in result.edited:
+            self._log.warning("edited_file_replaced", file=name, kept=str(self._out / EDITED / name))
+        if result.changed:
+            written, removed = len(result.written), len(result.removed)
+            self._log.info(
+                "graph_exported", out=str(self._out), calls=len(graph.arrows), written=written, removed=removed
+            )
+        return len(result.written)
+
+
+class GitPublisher:
+    """Commits and pushes to one branch of a repository, by way of a clone in a folder that holds nothing else."""
+
+    def __init__(self, exporter: ExporterSettings, log: Logger, folder: Path) -> None:
+        if "yaml" not in exporter.formats:
+            raise ConfigurationError(
+                "exporter.git needs the format yaml among exporter.formats: changes are read from it"
+            )
+        self._settings: GitSettings = exporter.git
+        self._formats = exporter.formats
+        self._log = log
+        self._repository = GitRepository(folder, exporter.git)
+
+    def publish(self, graph: CallGraph) -> int:
+        """Render onto what the branch holds now, commit and push; again from the start when somebody was faster."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._publish_once(graph)
+            except RejectedPushError as error:
+                self._log.info("push_rejected", reason=str(error))
+        raise GitError(f"{_ATTEMPTS} pushes to {self._settings.url!r} were rejected (does somebody push all the time?)")
+
+    def _publish_once(self, graph: CallGraph) -> int:
+        self._repository.reset()
+        check_inside(self._repository.folder, f"{self._settings.path}/{EDITED}")
+        out = self._repository.folder / self._settings.path
+        files = lay_out(graph, self._formats)
+        difference = compare_files(read_export(out, files), files)
+        if not self._settings.allow_shrink:
+            check_shrink(difference, len(graph.arrows))
+        result = replace_files(out, files, keep_edited=False)
+        if not self._repository.commit(self._settings.path, write_message(difference, list_clusters(graph))):
+            return 0
+        self._repository.push()
+        for name in result.edited:
+            self._log.warning("edited_file_replaced", file=name, kept="in the history of the repository")
+        self._log.info(
+            "graph_pushed", commit=self._repository.head(), calls=len(graph.arrows), files=len(result.written)
+        )
+        return len(result.written)

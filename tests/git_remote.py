@@ -1,0 +1,120 @@
+"""A git remote for the tests: a bare repository, a person who commits to it, a server that asks for a token."""
+
+import base64
+import os
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+PERSON = {
+    "GIT_AUTHOR_NAME": "person",
+    "GIT_AUTHOR_EMAIL": "p@x",
+    "GIT_COMMITTER_NAME": "person",
+    "GIT_COMMITTER_EMAIL": "p@x",
+}
+ENVIRONMENT = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | PERSON
+
+
+def git(folder, *arguments, check=True):
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def make_remote(folder: Path) -> Path:
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=main")
+    return folder
+
+
+class Person:
+    """Somebody with a clone, who commits a file and pushes until it is through."""
+
+    def __init__(self, folder: Path, remote: Path):
+        git(folder.parent, "clone", "--quiet", str(remote), str(folder))
+        self.folder = folder
+
+    def push(self, name: str, content: str) -> None:
+        while True:
+            git(self.folder, "fetch", "--quiet", "origin")
+            if git(self.folder, "ls-remote", "origin", "refs/heads/main"):
+                git(self.folder, "reset", "--quiet", "--hard", "origin/main")
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+            git(self.folder, "add", "--", name)
+            git(self.folder, "commit", "--quiet", "-m", f"person: {name}")
+            done = subprocess.run(
+                ["git", "push", "--quiet", "origin", "HEAD:refs/heads/main"],
+                cwd=self.folder,
+                env=ENVIRONMENT,
+                capture_output=True,
+                check=False,
+            )
+            if done.returncode == 0:
+                return
+
+
+@contextmanager
+def serve_with_token(folder: Path, token: str):
+    """Serve the repositories below a folder over HTTP to whoever shows the token; yields the address."""
+    wanted = "Basic " + base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    backend = Path(git(folder, "--exec-path").strip(), "git-http-backend")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self._serve()
+
+        def do_POST(self):
+            self._serve()
+
+        def _serve(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.headers.get("Authorization") != wanted:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="git"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            path, _, query = self.path.partition("?")
+            done = subprocess.run(
+                [backend], input=body, env=self._cgi(path, query), capture_output=True, check=True, timeout=60
+            )
+            head, _, content = done.stdout.partition(b"\r\n\r\n")
+            fields = dict(line.split(": ", 1) for line in head.decode().splitlines())
+            self.send_response(int(fields.pop("Status", "200").split()[0]))
+            for name, value in fields.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def _cgi(self, path, query):
+            return ENVIRONMENT | {
+                "GIT_PROJECT_ROOT": str(folder),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "PATH_INFO": path,
+                "QUERY_STRING": query,
+                "REQUEST_METHOD": self.command,
+                "REMOTE_USER": "whocalls",
+                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            }
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

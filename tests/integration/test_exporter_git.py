@@ -1,0 +1,226 @@
+"""The map in a repository: a commit for each change and none without, nobody's work lost, no secret in sight."""
+
+import io
+import itertools
+import threading
+
+import pytest
+
+from callgraph.errors import ConfigurationError, UnreachableError, WhocallsError
+from callgraph.settings import LogSettings
+from callgraph.telemetry import LeanLogger
+from sink_exporter.git_repository import GitError, GitRepository, RejectedPushError
+from sink_exporter.graph import CallGraph, build_graph
+from sink_exporter.publication import ShrinkError
+from sink_exporter.publishers import GitPublisher
+from sink_exporter.settings import ExporterSettings, GitSettings
+from tests.git_remote import Person, git, make_remote, serve_with_token
+from tests.graphs import SHOP_NAMESPACE, SHOP_TEXT, edge_of, shop_edges, workload
+
+SHOP = build_graph(shop_edges())
+MORE = edge_of(workload("zz", SHOP_NAMESPACE), workload("frontend", SHOP_NAMESPACE))
+
+
+@pytest.fixture
+def remote(tmp_path):
+    return make_remote(tmp_path / "remote.git")
+
+
+@pytest.fixture
+def log_lines():
+    return io.StringIO()
+
+
+@pytest.fixture
+def make_publisher(remote, log_lines, tmp_path):
+    numbers = itertools.count()
+
+    def make(**settings):
+        exporter = ExporterSettings(git=GitSettings(**({"url": str(remote)} | settings)))
+        log = LeanLogger(LogSettings(format="json"), log_lines)
+        return GitPublisher(exporter, log, tmp_path / f"clone-{next(numbers)}")
+
+    return make
+
+
+def commits(remote):
+    return git(remote, "log", "--format=%s", "main").splitlines()
+
+
+def show(remote, path):
+    return git(remote, "show", f"main:{path}")
+
+
+def test_the_first_export_begins_the_branch(remote, make_publisher):
+    make_publisher().publish(SHOP)
+    assert show(remote, "callgraph/callgraph.txt") == SHOP_TEXT
+    assert commits(remote) == [f"chore(callgraph): +16 calls in {SHOP_NAMESPACE}"]
+
+
+def test_without_a_change_there_is_no_commit(remote, make_publisher):
+    publisher = make_publisher()
+    publisher.publish(SHOP)
+    publisher.publish(SHOP)
+    make_publisher().publish(SHOP)
+    assert len(commits(remote)) == 1
+
+
+def test_a_change_is_one_commit_that_says_what_changed(remote, make_publisher):
+    publisher = make_publisher()
+    publisher.publish(SHOP)
+    publisher.publish(build_graph([*shop_edges(), MORE]))
+    assert git(remote, "log", "-1", "--format=%an <%ae>%n%B", "main") == (
+        "whocalls <whocalls@localhost>\n"
+        f"chore(callgraph): +1 calls in {SHOP_NAMESPACE}\n\n"
+        f"+ {SHOP_NAMESPACE}/zz -> {SHOP_NAMESPACE}/frontend (dns)\n\n"
+        "Whocalls-Cluster: c\n\n"
+    )
+    changes = git(remote, "show", "--format=", "--unified=0", "main", "--", "callgraph/namespaces").splitlines()
+    assert [line for line in changes if line.startswith("-") and not line.startswith("---")] == []
+
+
+def test_other_files_of_the_repository_stay(remote, make_publisher, tmp_path):
+    person = Person(tmp_path / "person", remote)
+    person.push("README.md", "mine\n")
+    person.push("callgraph/CODEOWNERS", "mine too\n")
+    make_publisher().publish(SHOP)
+    assert (show(remote, "README.md"), show(remote, "callgraph/CODEOWNERS")) == ("mine\n", "mine too\n")
+
+
+def test_a_push_that_came_too_late_is_told_apart(remote, tmp_path):
+    repository = GitRepository(tmp_path / "clone", GitSettings(url=str(remote)))
+    repository.reset()
+    (tmp_path / "clone/f").write_text("x")
+    assert repository.commit("f", "late")
+    Person(tmp_path / "person", remote).push("README.md", "first\n")
+    with pytest.raises(RejectedPushError):
+        repository.push()
+
+
+def test_two_who_commit_at_once_lose_nothing(remote, make_publisher, tmp_path):
+    """Fifty rounds: both set out at the same moment, and one of them comes too late."""
+    rounds = 50
+    start = threading.Barrier(2, timeout=60)
+    publisher, person = make_publisher(), Person(tmp_path / "person", remote)
+    publisher.publish(SHOP)
+    failures = []
+
+    def write_notes():
+        try:
+            for number in range(rounds):
+                start.wait()
+                person.push(f"notes/{number}.md", f"note {number}\n")
+        except BaseException as error:  # noqa: BLE001  (a thread's failure must reach the test)
+            failures.append(error)
+
+    writing = threading.Thread(target=write_notes)
+    writing.start()
+    edges = shop_edges()
+    for number in range(rounds):
+        edges.append(edge_of(workload(f"new-{number:02}", SHOP_NAMESPACE), workload("frontend", SHOP_NAMESPACE)))
+        start.wait()
+        publisher.publish(build_graph(edges))
+    writing.join(60)
+    assert failures == []
+    subjects = commits(remote)
+    assert sum(subject.startswith("chore(callgraph)") for subject in subjects) == rounds + 1
+    assert sum(subject.startswith("person: notes/") for subject in subjects) == rounds
+    assert len(git(remote, "ls-tree", "--name-only", "main:notes").splitlines()) == rounds
+    assert f"new-{rounds - 1} in namespace" in show(remote, "callgraph/callgraph.txt")
+    changed = git(remote, "log", "--format=%x00%h", "--name-only", "main").split("\0")[1:]
+    assert all(len(entry.splitlines()) > 1 for entry in changed)
+
+
+def test_a_graph_that_lost_a_fifth_of_its_calls_is_not_published(remote, make_publisher):
+    make_publisher().publish(SHOP)
+    with pytest.raises(ShrinkError, match="16 of 16 calls would vanish"):
+        make_publisher().publish(CallGraph())
+    half = build_graph(shop_edges()[:8])
+    with pytest.raises(ShrinkError, match="8 of 16"):
+        make_publisher().publish(half)
+    make_publisher().publish(build_graph(shop_edges()[:13]))
+    make_publisher(allow_shrink=True).publish(half)
+    assert commits(remote)[0] == f"chore(callgraph): -5 calls in {SHOP_NAMESPACE}"
+
+
+def test_an_edit_of_a_generated_file_is_said_and_stays_in_the_history(remote, make_publisher, tmp_path, log_lines):
+    make_publisher().publish(SHOP)
+    path = f"callgraph/namespaces/{SHOP_NAMESPACE}.yaml"
+    Person(tmp_path / "person", remote).push(path, "by hand\n")
+    make_publisher().publish(SHOP)
+    assert "edited_file_replaced" in log_lines.getvalue()
+    assert show(remote, path).startswith("# Generated")
+    assert git(remote, "show", f"main~1:{path}") == "by hand\n"
+    assert ".whocalls/edited" not in git(remote, "ls-tree", "-r", "--name-only", "main")
+
+
+def test_a_symbolic_link_in_the_repository_leads_nowhere(remote, make_publisher, tmp_path):
+    person = Person(tmp_path / "person", remote)
+    (person.folder / "callgraph").symlink_to(tmp_path)
+    git(person.folder, "add", "callgraph")
+    git(person.folder, "commit", "-m", "link")
+    git(person.folder, "push", "origin", "HEAD:refs/heads/main")
+    with pytest.raises(WhocallsError, match="outside the folder"):
+        make_publisher().publish(SHOP)
+    assert not (tmp_path / "callgraph.txt").exists()
+
+
+def test_a_token_is_nowhere_but_in_its_file(make_publisher, remote, tmp_path, log_lines):
+    """A hook of the remote looks at every process while the push is under way."""
+    token = "whocalls-secret-token"
+    (tmp_path / "token").write_text(token + "\n")
+    seen = tmp_path / "seen"
+    hook = remote / "hooks/post-receive"
+    hook.write_text(f"#!/bin/sh\ncat /proc/[0-9]*/cmdline /proc/[0-9]*/environ > {seen} 2>/dev/null\nexit 0\n")
+    hook.chmod(0o755)
+    git(remote, "config", "http.receivepack", "true")
+    with serve_with_token(tmp_path, token) as address:
+        publisher = make_publisher(url=f"{address}/remote.git", token_file=str(tmp_path / "token"))
+        publisher.publish(SHOP)
+        assert show(remote, "callgraph/callgraph.txt") == SHOP_TEXT
+        assert b"push" in seen.read_bytes()
+        assert token.encode() not in seen.read_bytes()
+        assert token not in (tmp_path / "clone-0/.git/config").read_text()
+        assert token not in log_lines.getvalue()
+        (tmp_path / "token").write_text("wrong-one\n")
+        with pytest.raises(GitError, match="Authentication failed") as refused:
+            make_publisher(url=f"{address}/remote.git", token_file=str(tmp_path / "token")).publish(SHOP)
+        assert "wrong-one" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"url": "https://me:secret@host/r.git"}, "holds a password"),
+        ({"url": "--upload-pack=touch /tmp/x"}, "not the URL"),
+        ({"url": "ext::sh -c id"}, "not the URL"),
+        ({"branch": "--force"}, "not the name of a branch"),
+        ({"path": "../x"}, "not a folder below"),
+        ({"path": "/x"}, "not a folder below"),
+        ({"path": ".git/hooks"}, "not a folder below"),
+    ],
+)
+def test_settings_that_could_do_harm_are_refused(make_publisher, settings, told):
+    with pytest.raises(ConfigurationError, match=told) as refused:
+        make_publisher(**settings)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_repository_without_the_canonical_files_could_not_tell_changes(tmp_path):
+    with pytest.raises(ConfigurationError, match="format yaml"):
+        GitPublisher(
+            ExporterSettings(formats=("text",), git=GitSettings(url="/x")), LeanLogger(LogSettings()), tmp_path
+        )
+
+
+def test_a_remote_that_has_gone_is_one_sentence(make_publisher, tmp_path):
+    with pytest.raises(UnreachableError, match=r"exporter\.git\.url"):
+        make_publisher(url=str(tmp_path / "nowhere.git")).publish(SHOP)
+
+
+def test_a_push_that_a_hook_forbids_is_an_error_and_not_a_race(remote, make_publisher):
+    hook = remote / "hooks/pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(GitError, match="pre-receive hook declined"):
+        make_publisher().publish(SHOP)
