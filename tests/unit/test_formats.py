@@ -257,6 +257,10 @@ def test_a_namespace_of_two_clusters_has_one_file_with_two_documents():
     assert [document["metadata"]["cluster"] for document in documents] == ["c", "d"]
 
 
+def test_long_namespaces_that_begin_alike_have_files_of_their_own():
+    assert len({file_name("x" * 200 + ending) for ending in "ab"}) == 2
+
+
 @given(st.sampled_from(HOSTILE) | st.text(max_size=300))
 def test_no_namespace_leaves_its_folder(namespace):
     assert re.fullmatch(r"[a-z0-9A-F%-]{1,190}", file_name(namespace))
