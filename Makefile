@@ -8,7 +8,7 @@ SHARED ?= ../shared
 
 .DEFAULT_GOAL := check
 .PHONY: check help demo test test-integration test-end-to-end test-lowest lint format docs lock venv fuzz bench-agent \
-	bench-resolve bench-processor test-cluster clean
+	bench-resolve bench-processor bench-export test-cluster clean
 
 check: lint test ## lint + test
 
@@ -42,6 +42,23 @@ test-end-to-end: $(READY) ## whole processes, network namespaces, real packets (
 
 test-cluster: $(READY) ## the watcher's tests against the cluster of $KUBECONFIG
 	$(BIN)/pytest tests/integration -k watcher
+
+fuzz: ## coverage-guided fuzzing of the decoders (FUZZ_SECONDS, 300)
+	$(PYTHON) -m venv build/fuzz-venv
+	build/fuzz-venv/bin/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0 msgspec
+	build/fuzz-venv/bin/python -m tests.fuzz.dns --seconds $${FUZZ_SECONDS:-300} --corpus build/fuzz/dns
+
+bench-agent: $(READY) ## the agent beside gopacket and tcpdump (root): build/bench/agent.json
+	$(BIN)/python -m benchmarks.agent
+
+bench-resolve: $(READY) ## the resolver: build/bench/resolve.json
+	$(BIN)/python -m benchmarks.resolve
+
+bench-processor: $(READY) ## the stream processor on Apache Kafka: build/bench/processor.json
+	$(BIN)/python -m benchmarks.processor
+
+bench-export: $(READY) ## the exporter: build/bench/export.json
+	$(BIN)/python -m benchmarks.export
 
 test-lowest: ## unit tests with the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv build/lowest
