@@ -63,7 +63,7 @@ def worlds(draw: st.DrawFn) -> World:
     lives = [*_lives(rng), Life(99, "steady", 0, "10.0.0.99", -100, 10 * ENDS_AT, "")]
     relist_at = rng.choice([None, rng.uniform(10, 50)])
     topic = list(_topic(lives, rng, relist_at))
-    seen = [_sighting(rng) for _ in range(draw(st.integers(5, 60)))]
+    seen = [_sighting(rng, lives) for _ in range(draw(st.integers(5, 60)))]
     return World(lives, topic, seen)
 
 
@@ -124,9 +124,12 @@ def _existing(said: list[tuple[float, tuple[str, dict[str, Any]]]], at: float) -
     return [decode_kind("Pod", raw(pod)) for pod in pods.values()]
 
 
-def _sighting(rng: random.Random) -> tuple[str, Observation]:
-    at = nanoseconds(rng.uniform(0, ENDS_AT))
-    address = f"10.0.0.{rng.randrange(4)}"
+def _sighting(rng: random.Random, lives: list[Life]) -> tuple[str, Observation]:
+    """See something of an address, mostly about when it is given on."""
+    life = rng.choice(lives)
+    at = nanoseconds(rng.choice([life.start, life.end, rng.uniform(0, ENDS_AT)]) + rng.uniform(-3, 4))
+    at = min(max(at, nanoseconds(0)), nanoseconds(ENDS_AT))
+    address = life.address if rng.random() < 0.9 else "10.0.0.3"
     ends = (address, "10.0.0.99") if rng.random() < 0.7 else ("10.0.0.99", address)
     node = f"node-{rng.randrange(2)}"
     if rng.random() < 0.3:
@@ -190,7 +193,7 @@ class Worker:
                 self._read_inventory(repeats)
             else:
                 self._take_batch(repeats)
-            if self._rng.random() < 0.5:
+            if self._rng.random() < 0.8:
                 self._advance()
         self._advance()
         assert self._attribution.held == 0
@@ -198,7 +201,7 @@ class Worker:
         return self.decisions
 
     def _read_inventory(self, repeats: float) -> None:
-        count = self._rng.choice([1, 3, 30])
+        count = self._rng.choice([1, 1, 2, 3, 30])
         self._inventory.apply_all(self._topic[self._position : self._position + count])
         self._position = min(self._position + count, len(self._topic))
         if self._rng.random() < repeats:
@@ -299,7 +302,7 @@ def test_no_edge_is_attributed_to_a_pod_outside_its_interval(world, rng):
 def test_cached_resolution_is_the_plain_one(seed):
     rng = random.Random(seed)
     lives = list(_lives(rng))
-    world = World(lives, list(_topic(lives, rng, None)), [_sighting(rng) for _ in range(2000)])
+    world = World(lives, list(_topic(lives, rng, None)), [_sighting(rng, lives) for _ in range(2000)])
     inventory = Inventory(SETTINGS)
     inventory.apply_all(world.topic)
     attribution = Attribution(inventory, SETTINGS)
