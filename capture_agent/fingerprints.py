@@ -102,12 +102,14 @@ class _Walk:
 
     def is_faithful(self) -> bool:
         message = self._message
-        if message[4:6] != b"\0\1" or message[6] or message[8] or message[10]:
+        if message[4:7] != b"\0\1\0":
             return False
         zero = message.find(b"\0", 12)
         if self._walk_name(12, anchors=True) != zero + 1 or message[zero + 1]:
             return False
         for_addresses = message[zero + 2] in _ADDRESS_QUESTIONS
+        if not for_addresses and (message[8] or message[10]):
+            return False
         count = message[7] if for_addresses else message[7] + message[9] + message[11]
         spans = self._measure(zero + 5, count)
         ordered = self._count_ordered(spans) if for_addresses else count

@@ -21,7 +21,7 @@ from capture_agent.diag_socket import read_sockets
 from capture_agent.exposition import MetricsListener, expose
 from capture_agent.filters import build_filter
 from capture_agent.intake import Intake
-from capture_agent.pipeline import Pipeline
+from capture_agent.pipeline import Moment, Pipeline
 from capture_agent.privileges import FOR_DIAGNOSIS, drop_privileges
 from capture_agent.proc import Namespace, ProcReader
 from capture_agent.publisher import Publisher
@@ -107,7 +107,7 @@ class LiveAgent:
         if is_flush:
             self._next_flush = now + self._flush_ns
             self._count_kernel_drops()
-        self._pipeline.work(time.time_ns(), flush=is_flush)
+        self._pipeline.work(Moment(time.time_ns(), now), flush=is_flush)
 
     def _drain_ring(self) -> None:
         if self._ring is not None:
@@ -195,7 +195,9 @@ class LiveAgent:
         self._drain_ring()
         self._count_kernel_drops()
         deadline = time.monotonic() + _PATIENCE_AT_END_SECONDS
-        self._pipeline.finish(time.time_ns(), gives_up=lambda: time.monotonic() >= deadline)
+        self._pipeline.finish(
+            Moment(time.time_ns(), time.monotonic_ns()), gives_up=lambda: time.monotonic() >= deadline
+        )
         self._log.info(
             "agent_stopped",
             received=sum(counters.received for counters in self._pipeline.counters.values()),

@@ -6,6 +6,7 @@ Both ways of running the agent, live and from files, end here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from callgraph.codec import Codec
 from callgraph.records import BatchCounters
@@ -20,6 +21,15 @@ _TOPIC_OF: dict[SourceName, TopicName] = {"dns": "dns-answers", "syn": "connecti
 _HEARTBEAT_SOURCE: dict[TopicName, SourceName] = {"dns-answers": "dns", "connections": "socket"}
 _NANOSECONDS = 1_000_000_000
 _PUSH_SECONDS = 0.1
+
+
+class Moment(NamedTuple):
+    """A point in time on two clocks, in nanoseconds."""
+
+    wall: int
+    """What records say; it may be set."""
+    steady: int
+    """What windows are measured by; it only moves on."""
 
 
 class Pipeline:
@@ -67,24 +77,23 @@ class Pipeline:
         else:
             counters.drop(outcome, seen.count)
 
-    def work(self, now: int, *, flush: bool) -> None:
+    def work(self, now: Moment, *, flush: bool) -> None:
         """Do what is due: full batches always, the rest when it is time to flush."""
-        if flush:
-            for suppressor in self.suppressors.values():
-                suppressor.end_windows(now)
+        for suppressor in self.suppressors.values():
+            suppressor.end_windows(now.steady)
         self._publish_waiting(now, least=1 if flush else self._limit)
         if self.publisher is not None:
             if flush:
                 self._publish_heartbeat(now)
             self.publisher.poll()
 
-    def push(self, now: int) -> None:
+    def push(self, now: Moment) -> None:
         """Send all that waits, as far as there is room, and wait a little for the broker's word."""
         self._publish_waiting(now, least=1)
         if self.publisher is not None:
             self.publisher.flush(_PUSH_SECONDS)
 
-    def finish(self, now: int, *, gives_up: Callable[[], bool]) -> None:
+    def finish(self, now: Moment, *, gives_up: Callable[[], bool]) -> None:
         """Send everything that no batch carries yet: new facts, then repeats, then counters."""
         for _ in range(2):
             # Twice: what is on its way now may have been seen again meanwhile.
@@ -97,7 +106,7 @@ class Pipeline:
             while self.in_flight and not gives_up():
                 self.push(now)
 
-    def _publish_waiting(self, now: int, *, least: int) -> None:
+    def _publish_waiting(self, now: Moment, *, least: int) -> None:
         """Send what waits, if at least so many facts do, as far as the bound on batches in flight allows."""
         if self.publisher is None:
             return
@@ -105,36 +114,39 @@ class Pipeline:
             while suppressor.waiting >= least and self.publisher.in_flight < MAX_BATCHES_IN_FLIGHT:
                 self._send(source, suppressor.take(self._limit), now)
 
-    def _publish_heartbeat(self, now: int) -> None:
+    def _publish_heartbeat(self, now: Moment) -> None:
         """Send the counters alone where a topic has been silent for long."""
         for topic, source in _HEARTBEAT_SOURCE.items():
-            if now - self._last_sent_at.setdefault(topic, now) >= self._heartbeat_ns and not self.in_flight:
+            if (
+                now.steady - self._last_sent_at.setdefault(topic, now.steady) >= self._heartbeat_ns
+                and not self.in_flight
+            ):
                 self._send(source, [], now)
 
-    def _publish_counters(self, now: int) -> None:
+    def _publish_counters(self, now: Moment) -> None:
         """Send whatever the counters have that no batch carries yet."""
         for topic, source in _HEARTBEAT_SOURCE.items():
             if self._series[topic].lags(self._totals(topic)):
                 self._send(source, [], now)
 
-    def _send(self, source: SourceName, facts: list[Fact], now: int) -> None:
+    def _send(self, source: SourceName, facts: list[Fact], now: Moment) -> None:
         fresh = sum(fact.is_new for fact in facts)
         self.counters[source].published += fresh
         topic = _TOPIC_OF[source]
         observations = [carry(fact) for fact in facts]
-        batches = self._series[topic].build(observations, self._totals(topic), sent_at=now)
-        self._last_sent_at[topic] = now
+        batches = self._series[topic].build(observations, self._totals(topic), sent_at=now.wall)
+        self._last_sent_at[topic] = now.steady
         at = 0
         for batch in batches:
-            self._hand_over(source, batch, facts[at : at + batch.size])
+            self._hand_over(source, batch, facts[at : at + batch.size], now)
             at += batch.size
 
-    def _hand_over(self, source: SourceName, batch: Batch, facts: Sequence[Fact]) -> None:
+    def _hand_over(self, source: SourceName, batch: Batch, facts: Sequence[Fact], now: Moment) -> None:
         suppressor, series = self.suppressors[source], self._series[batch.topic]
 
         def acknowledge(delivered: bool) -> None:
             if delivered:
-                suppressor.confirm(facts, now=batch.record.sent_at)
+                suppressor.confirm(facts, now=now.steady)
             else:
                 self.counters[source].published -= sum(fact.is_new for fact in facts)
                 series.take_back(batch)

@@ -24,6 +24,8 @@ _TO_QUESTION = b"\xc0\x0c"
 _MAX_NAME_BYTES, _MAX_LABEL_BYTES = 255, 63
 _MAX_RECORDS = 64
 _PLAIN = bytes(octet for octet in range(0x21, 0x7F) if octet != 0x5C)
+_TTL_SIGN = 2**31
+"""RFC 2181 section 8: a TTL with the highest bit set counts as 0."""
 _FIXED_BYTES = 10
 """Type, class, TTL and data length of a record."""
 
@@ -82,7 +84,7 @@ def _read_addresses(
         if start != head or length != size:
             return None
         addresses.add(address_text(address))
-        least = min(least, ttl)
+        least = min(least, ttl if ttl < _TTL_SIGN else 0)
     return tuple(sorted(addresses)), least
 
 

@@ -22,7 +22,7 @@ from capture_agent.calico_log import observe_calico_log
 from capture_agent.coredns_log import observe_coredns_log
 from capture_agent.live import LiveAgent, Outlet
 from capture_agent.observe import Refusal, observe_capture
-from capture_agent.pipeline import Pipeline
+from capture_agent.pipeline import Moment, Pipeline
 from capture_agent.proc_tree import observe_proc_tree
 from capture_agent.publisher import KafkaPublisher, LinesPublisher
 from capture_agent.settings import AgentSettings
@@ -68,10 +68,12 @@ def replay(files: Sequence[FileSource], pipeline: Pipeline, outlet: Outlet, *, r
     if outlet.check is not None:
         outlet.check()
     pipeline.publisher = outlet.open()
-    now = 0
+    # The clock of a replay is that of its captures.
+    now = Moment(0, 0)
     for source in files:
         for at in take_file(source, pipeline, resolver_ports):
-            now = max(now, at)
+            if at > now.steady:
+                now = Moment(at, at)
             pipeline.work(now, flush=False)
             while pipeline.in_flight > _ROOM:
                 pipeline.push(now)

@@ -90,7 +90,7 @@ class Suppressor:
             return "repeat"
         if len(self._facts) >= self._entries and not self._forget_oldest():
             return "overflow"
-        if isinstance(observation, DnsObservation) and not self._admit_name(observation, at):
+        if isinstance(observation, DnsObservation) and not (self._keeps_all or self._admit_name(observation, at)):
             return "names_overflow"
         fact = Fact(key, observation, tap, at)
         self._facts[key] = fact
@@ -138,7 +138,8 @@ class Suppressor:
             self._forget(fact)
 
     def _admit_name(self, observation: DnsObservation, at: int) -> bool:
-        if at >= self._names_until:
+        if not self._names_until - self._window_ns <= at < self._names_until:
+            # The window is over, or the clock was set back.
             self._names.clear()
             self._names_until = at + self._window_ns
         names = self._names.get(observation.client_address)
@@ -151,7 +152,7 @@ class Suppressor:
         return True
 
     def _remember_raw(self, fact: Fact, raw: bytes) -> None:
-        if len(fact.raw_forms) < RAW_FORMS_PER_FACT and raw not in self.raw:
+        if len(fact.raw_forms) < RAW_FORMS_PER_FACT and raw not in self.raw and not self._keeps_all:
             fact.raw_forms += (raw,)
             self.raw[raw] = fact
 

@@ -1,151 +1,75 @@
-"""Seeded DNS messages of every honest shape: chains, compression, case, order, sections."""
+"""DNS messages for tests, written by hand and by hypothesis. Pure."""
 
 from __future__ import annotations
 
-import ipaddress
 import struct
+from collections.abc import Sequence
+from itertools import pairwise
 
-from tests.wire_bytes import (
-    AAAA,
-    ANY,
-    CHAOS,
-    CNAME,
-    HTTPS,
-    IN,
-    NS,
-    NXDOMAIN,
-    OPT,
-    PTR,
-    RECURSION,
-    RESPONSE,
-    SERVFAIL,
-    SRV,
-    SVCB,
-    TC,
-    A,
-)
+from hypothesis import strategies as st
 
-_WORDS = ("www", "svc", "ns", "cluster", "local", "cdn", "example", "com", "db-0", "_http", "_tcp", "a", "x" * 63)
-_KINDS = (A,) * 10 + (AAAA,) * 6 + (SRV,) * 3 + (HTTPS,) * 3 + (SVCB, ANY, PTR)
+A, CNAME, AAAA, SRV, HTTPS = 1, 5, 28, 33, 65
+_DATA_BYTES = {A: 4, AAAA: 16}
 
 
-class MessageWriter:
-    """Writes one message; a name may point at any suffix that was written before it."""
-
-    def __init__(self, chance, *, compress):
-        self._chance = chance
-        self._compress = compress
-        self._suffixes = {}
-        self.octets = bytearray(12)
-
-    def write_name(self, name, *, compressible=True):
-        parts = [part for part in name.split(".") if part]
-        while parts:
-            suffix = ".".join(parts)
-            known = self._suffixes.get(suffix.lower())
-            if known is not None and compressible and self._compress and self._chance.random() < 0.9:
-                self.octets += struct.pack("!H", 0xC000 | known)
-                return
-            if len(self.octets) < 0x4000:
-                self._suffixes.setdefault(suffix.lower(), len(self.octets))
-            label = self._recase(parts.pop(0)).encode()
-            self.octets += bytes([len(label)]) + label
-        self.octets += b"\0"
-
-    def write_record(self, owner, kind, data, *, ttl, record_class=IN):
-        """Write a record; names within the data are given as text, between bytes."""
-        self.write_name(owner)
-        self.octets += struct.pack("!HHI", kind, record_class, ttl)
-        start = len(self.octets)
-        self.octets += b"\0\0"
-        for part in data:
-            if isinstance(part, str):
-                self.write_name(part, compressible=kind not in (SVCB, HTTPS))
-            else:
-                self.octets += part
-        struct.pack_into("!H", self.octets, start, len(self.octets) - start - 2)
-
-    def _recase(self, label):
-        return label.upper() if self._chance.random() < 0.1 else label
+def wire_name(name: str) -> bytes:
+    return b"".join(bytes((len(label),)) + label.encode() for label in name.split(".") if label) + b"\0"
 
 
-def make_message(chance):
-    """Write one message, an answer more often than not."""
-    writer = MessageWriter(chance, compress=chance.random() < 0.6)
-    question, kind = _make_name(chance), chance.choice(_KINDS)
-    flags = RESPONSE | RECURSION | chance.choice((0,) * 12 + (NXDOMAIN, SERVFAIL, TC))
-    if chance.random() < 0.03:
-        flags &= ~RESPONSE
-    writer.write_name(question)
-    writer.octets += struct.pack("!HH", kind, CHAOS if chance.random() < 0.02 else IN)
-    sections = [_make_answers(chance, question, kind), _make_authorities(chance, question), []]
-    sections[2] = _make_additionals(chance, sections[0])
-    for section in sections:
-        for owner, record_kind, data, record_class in section:
-            ttl = 1232 if record_kind == OPT else chance.choice((0, 5, 30, 2**31 - 1, chance.randrange(100_000)))
-            writer.write_record(owner, record_kind, data, ttl=ttl, record_class=record_class)
-    struct.pack_into("!HHHHHH", writer.octets, 0, chance.randrange(65536), flags, 1, *map(len, sections))
-    return bytes(writer.octets)
+def record(owner: bytes, kind: int, data: bytes, *, ttl: int = 30) -> bytes:
+    return owner + struct.pack("!HHIH", kind, 1, ttl, len(data)) + data
 
 
-def _make_name(chance):
-    if chance.random() < 0.03:
-        return ".".join(_WORDS[-1:] * 3)
-    return ".".join(chance.choices(_WORDS[:-1], k=chance.randrange(1, 6)))
+def message(
+    name: str,
+    kind: int,
+    records: list[bytes],
+    *,
+    number: int = 1,
+    flags: int = 0x8180,
+    additional: Sequence[bytes] = (),
+    authority: Sequence[bytes] = (),
+) -> bytes:
+    counts = (1, len(records), len(authority), len(additional))
+    head = struct.pack("!6H", number, flags, *counts) + wire_name(name) + struct.pack("!HH", kind, 1)
+    return head + b"".join(records) + b"".join(authority) + b"".join(additional)
 
 
-def _make_answers(chance, question, kind):
-    """Write a chain of up to four CNAMEs, what its end owns, and things that do not belong; at times out of order."""
-    records, owner = [], question
-    for hop in range(chance.choice((0, 0, 0, 1, 2, 4))):
-        target = f"hop-{hop}.{_make_name(chance)}"
-        records.append((owner, CNAME, (target,), IN))
-        owner = target
-    count = chance.choice((0, 1, 1, 1, 2, 5, 12))
-    records += [(owner, *_make_data(chance, kind), CHAOS if chance.random() < 0.02 else IN) for _ in range(count)]
-    if chance.random() < 0.2:
-        records.append((f"other.{_make_name(chance)}", A, (_ipv4(chance),), IN))
-    if chance.random() < 0.1:
-        records.append((owner, *_make_data(chance, chance.choice((A, AAAA))), IN))
-    if chance.random() < 0.2:
-        chance.shuffle(records)
-    return records
+labels = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=12)
+names = st.lists(labels, min_size=1, max_size=5).map(".".join)
 
 
-def _make_data(chance, kind):
-    kind = chance.choice((A, AAAA)) if kind in (ANY, PTR) else kind
-    if kind == A:
-        return A, (_ipv4(chance),)
-    if kind == AAAA:
-        return AAAA, (chance.randbytes(16) if chance.random() < 0.8 else bytes(12) + _ipv4(chance),)
-    if kind == SRV:
-        return SRV, (struct.pack("!HHH", 0, 100, 80), f"t{chance.randrange(4)}.{_make_name(chance)}")
-    parameters = []
-    if chance.random() < 0.5:
-        parameters.append((1, b"\x02h2"))
-    if chance.random() < 0.6:
-        parameters.append((4, b"".join(_ipv4(chance) for _ in range(chance.randrange(1, 4)))))
-    if chance.random() < 0.4:
-        parameters.append((6, chance.randbytes(16)))
-    octets = b"".join(struct.pack("!HH", key, len(value)) + value for key, value in parameters)
-    return kind, (b"\0\1", chance.choice(("", f"svc.{_make_name(chance)}")), octets)
+@st.composite
+def answers(draw: st.DrawFn) -> bytes:
+    """Draw an answer: a chain of CNAMEs, then addresses, compressed or not, in order or not."""
+    kind = draw(st.sampled_from((A, A, AAAA)))
+    chain = [draw(names), *draw(st.lists(names, max_size=3, unique=True))]
+    compressed = draw(st.booleans())
+    at = 12 + len(wire_name(chain[0])) + 4
+    places = {chain[0]: 12}
+    records = []
+    owners = [(owner, CNAME, wire_name(target)) for owner, target in pairwise(chain)]
+    data = st.binary(min_size=_DATA_BYTES[kind], max_size=_DATA_BYTES[kind])
+    owners += [(chain[-1], kind, each) for each in draw(st.lists(data, min_size=1, max_size=6))]
+    for owner, each, value in owners:
+        pointed = compressed and owner in places
+        start = struct.pack("!H", 0xC000 | places[owner]) if pointed else wire_name(owner)
+        if each == CNAME:
+            places.setdefault(chain[len(records) + 1], at + len(start) + 10)
+        records.append(record(start, each, value, ttl=draw(st.integers(0, 2**31))))
+        at += len(records[-1])
+    if draw(st.booleans()) and not compressed:
+        records = draw(st.permutations(records))
+    extra = [record(b"\0", 41, draw(st.binary(max_size=12)))] if draw(st.booleans()) else []
+    return message(chain[0], kind, records, number=draw(st.integers(0, 65535)), additional=extra)
 
 
-def _make_authorities(chance, question):
-    return [(question, NS, (f"ns.{_make_name(chance)}",), IN)] if chance.random() < 0.3 else []
-
-
-def _make_additionals(chance, answers):
-    targets = [data[1] for _, kind, data, _ in answers if kind == SRV]
-    records = [
-        (target, *_make_data(chance, chance.choice((A, AAAA))), IN) for target in targets if chance.random() < 0.7
-    ]
-    if chance.random() < 0.2:
-        records.append((_make_name(chance), A, (_ipv4(chance),), IN))
-    if chance.random() < 0.4:
-        records.append(("", OPT, (b"",), 1232))
-    return records
-
-
-def _ipv4(chance):
-    return ipaddress.ip_address(chance.randrange(2**32)).packed
+@st.composite
+def damaged_answers(draw: st.DrawFn) -> bytes:
+    """Draw an answer and change some of its bytes."""
+    damaged = bytearray(draw(answers()))
+    for _ in range(draw(st.integers(0, 4))):
+        damaged[draw(st.integers(0, len(damaged) - 1))] = draw(
+            st.sampled_from((0, 1, 5, 12, 28, 0xC0, 255)) | st.integers(0, 255)
+        )
+    return bytes(damaged[: draw(st.integers(12, len(damaged)))]) if draw(st.booleans()) else bytes(damaged)
