@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +14,7 @@ from callgraph.broker import Broker
 from callgraph.clients import consumer_config
 from callgraph.errors import TopicError, UnreachableError
 from callgraph.settings import KafkaSettings, TopicSettings
-from callgraph.topics import find_topic, full_name
+from callgraph.topics import full_name
 from sink_exporter.edge_table import EdgeTable
 
 _BATCH = 1_000
@@ -34,7 +35,7 @@ class EdgeReader:
         self.topic = full_name("call-graph", topics)
         self._kafka = kafka
         self._complaint = ""
-        count = Broker(kafka, client_id=client_id).require_topics([find_topic("call-graph")], topics)["call-graph"]
+        count = Broker(kafka, client_id=client_id).require_role("exporter", topics)["call-graph"]
         config = consumer_config(kafka, client_id=client_id) | {"queued.max.messages.kbytes": _AHEAD_KBYTES}
         self._consumer = Consumer(config | {"error_cb": self._hear})
         self._partitions = [TopicPartition(self.topic, number, OFFSET_BEGINNING) for number in range(count)]
@@ -45,12 +46,15 @@ class EdgeReader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._consumer.close()
 
-    def read_to_end(self) -> EdgeTable:
-        """Read everything that the topic holds now. Raises UnreachableError when it stops coming."""
+    def read_to_end(self, stopped: threading.Event | None = None) -> bool:
+        """Read everything that the topic holds now; returns False when it was stopped before the end.
+
+        Raises UnreachableError when the records stop coming.
+        """
         waiting = self._unread_ends()
         self._consumer.assign(self._partitions)
         deadline = time.monotonic() + self._kafka.connect_seconds
-        while waiting:
+        while waiting and not (stopped and stopped.is_set()):
             messages = self._poll()
             for message in messages:
                 number, reached = message.partition(), _reached(message)
@@ -60,7 +64,7 @@ class EdgeReader:
                 deadline = time.monotonic() + self._kafka.connect_seconds
             elif time.monotonic() >= deadline:
                 raise UnreachableError(self._stalled())
-        return self.table
+        return not waiting
 
     def follow(self) -> None:
         """Take what arrives within a moment."""

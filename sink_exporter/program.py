@@ -62,7 +62,10 @@ def run_exporter(
         run = _Run(publisher, status, log)
         status.table = reader.table
         with _without_collections():
-            log.info("call_graph_read", topic=reader.topic, **_count(reader.read_to_end()))
+            complete = reader.read_to_end(stopped)
+        log.info("call_graph_read", topic=reader.topic, complete=complete, **_count(reader.table))
+        if not complete:
+            return
         _export(reader.table, exporter, run)
         if not once:
             _follow(reader, exporter, run, stopped)
@@ -76,7 +79,8 @@ def load_graph(kafka: KafkaSettings, topics: TopicSettings) -> CallGraph:
 def read_table(kafka: KafkaSettings, topics: TopicSettings) -> EdgeTable:
     """Read the topic to its end: the edges, how many records there were, and what was skipped and why."""
     with EdgeReader(kafka, topics, client_id="whocalls-reader") as reader, _without_collections():
-        return reader.read_to_end()
+        reader.read_to_end()
+        return reader.table
 
 
 def load_graph_from_file(path: str) -> CallGraph:

@@ -247,6 +247,15 @@ def test_a_signal_ends_the_process_cleanly_with_the_last_change_written(
     assert events == ["call_graph_read", "graph_exported"]
 
 
+def test_stopped_before_the_end_of_the_topic_it_writes_nothing(publish, kafka_settings, topic_settings, tmp_path):
+    publish(*shop_edges())
+    stop = threading.Event()
+    stop.set()
+    exporter = ExporterSettings(out=str(tmp_path / "out"))
+    run_exporter(kafka=kafka_settings, topics=topic_settings, exporter=exporter, log=LOG, stop=stop)
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_export_is_never_of_a_part_of_the_topic(publish, export):
     """More records than one poll takes, the interesting ones last."""
     edge = shop_edges()[0]
