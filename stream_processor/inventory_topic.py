@@ -50,7 +50,9 @@ class InventoryWriter:
         self._topic = full_name("inventory", topics)
         self._codec = topics.codec
         self._failure = ""
-        self._producer = Producer(producer_config(kafka, client_id=_CLIENT_ID))
+        # Failures reach us with the records; librdkafka's own lines would break the log's format.
+        quiet = {"error_cb": lambda _: None, "log_level": 0}
+        self._producer = Producer(producer_config(kafka, client_id=_CLIENT_ID) | quiet)
 
     def put(self, record: KubeObject) -> None:
         """Send an object, without waiting. Raises WritingEndedError."""
@@ -70,22 +72,45 @@ class InventoryWriter:
         self._settle()
 
     def _produce(self, key: bytes, value: bytes | None) -> None:
-        while True:
+        taken = False
+        while not taken:
             self._check()
-            try:
-                self._producer.produce(
-                    self._topic, key=key, value=value, partition=0, headers=_HEADERS, on_delivery=self._note
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                self._producer.poll(0)
-                return
+            taken = self._guarded(lambda: self._offer(key, value))
+            self._raise_failure()
+
+    def _offer(self, key: bytes, value: bytes | None) -> bool:
+        """Give one record to the client; False while its queue is full."""
+        try:
+            self._producer.produce(
+                self._topic, key=key, value=value, partition=0, headers=_HEADERS, on_delivery=self._note
+            )
+        except BufferError:
+            self._producer.poll(0.1)
+            return False
+        self._producer.poll(0)
+        return True
 
     def _settle(self) -> None:
         """Wait until nothing is under way. A record that Kafka has not taken after five minutes counts as refused."""
-        while self._producer.flush(_SETTLE_SLICE_SECONDS) and not self._failure:
+        while not self._guarded(lambda: self._producer.flush(_SETTLE_SLICE_SECONDS) == 0) and not self._failure:
             self._check()
+        self._raise_failure()
+
+    def _guarded(self, call: Callable[[], bool]) -> bool:
+        """Call the client; note a failure that it does not recover from.
+
+        It raises those instead of passing them to `error_cb`, and a delivery report that comes with one turns it into a
+        SystemError with the failure as its cause.
+        """
+        from confluent_kafka import KafkaException  # noqa: PLC0415  (as above)
+
+        try:
+            return call()
+        except (KafkaException, SystemError) as error:
+            self._failure = self._failure or str(error.__cause__ or error)
+            return False
+
+    def _raise_failure(self) -> None:
         if self._failure:
             raise UnreachableError(
                 f"cannot write to the topic {self._topic!r}: {self._failure} "
@@ -129,7 +154,7 @@ def _read_to_end(kafka: KafkaSettings, topics: TopicSettings) -> Iterator[tuple[
     from confluent_kafka import Consumer, KafkaException, TopicPartition  # noqa: PLC0415  (not where files are read)
 
     topic = full_name("inventory", topics)
-    consumer = Consumer(consumer_config(kafka, client_id=_CLIENT_ID))
+    consumer = Consumer(consumer_config(kafka, client_id=_CLIENT_ID) | {"error_cb": lambda _: None, "log_level": 0})
     try:
         low, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=kafka.connect_seconds)
         consumer.assign([TopicPartition(topic, 0, low)])

@@ -63,6 +63,7 @@ class WatchSession:
         ]
         self._heartbeat_at = self._expiry_at = 0.0
         self._watermark = 0
+        self.has_published = False
 
     def run(self) -> None:
         """Publish until the writer may not any more. Raises WritingEndedError, or UnreachableError for Kafka's part."""
@@ -104,7 +105,7 @@ class WatchSession:
             WatermarkRecord(cluster=self._cluster, at=at, denied=denied, namespaces=self._settings.namespaces)
         )
         self._feed.promise(at, except_for=self._report.denied)
-        self._watermark = at
+        self._watermark, self.has_published = at, True
         self._heartbeat_at = time.monotonic() + self._settings.heartbeat_seconds
         self._report.note_watermark(at, now=time.time_ns(), counts=self._feed.counts())
 

@@ -12,11 +12,10 @@ import time
 import msgspec
 
 from callgraph.broker import Broker
-from callgraph.errors import ConfigurationError
+from callgraph.errors import ConfigurationError, UnreachableError
 from callgraph.records import KubeObject, NodeRecord, WatermarkRecord
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
-from callgraph.topics import find_topic
 from stream_processor.feed import Feed
 from stream_processor.inventory_topic import InventoryWriter, WritingEndedError, read_inventory
 from stream_processor.kube_client import KubeClient, own_namespace, wait_until_reachable
@@ -116,9 +115,20 @@ class _Program(msgspec.Struct, frozen=True, kw_only=True):
             session = WatchSession(
                 self.cluster, client=client, feed=feed, writer=writer, settings=self.watcher, report=report
             )
-            session.run()
+            self._run_session(session)
         except WritingEndedError:
             self.log.info("watch_ended", why="stopped" if stop.is_set() else "another watcher holds the Lease")
+
+    def _run_session(self, session: WatchSession) -> None:
+        """Run a session; where Kafka took its records at first and then not, the next term begins with what it has."""
+        try:
+            session.run()
+        except UnreachableError as error:
+            if not session.has_published:
+                raise
+            self.log.warning(
+                "publishing_failed", why=str(error), remedy="the topic is read back and the watch begun anew"
+            )
 
     def _restore(self, writer: InventoryWriter) -> Feed:
         """Begin with what was published before, so that what vanished meanwhile is closed and the rest not repeated."""
@@ -137,7 +147,7 @@ class _Program(msgspec.Struct, frozen=True, kw_only=True):
         return feed
 
     def _require_topic(self) -> None:
-        Broker(self.kafka, client_id="whocalls-watcher").require_topics((find_topic("inventory"),), self.topics)
+        Broker(self.kafka, client_id="whocalls-watcher").require_role("watcher", self.topics)
 
     def _start_lease(self, client: KubeClient) -> LeaseKeeper | None:
         """Take part in the choice of the active watcher, where a Lease is named."""

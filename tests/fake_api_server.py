@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -37,11 +38,13 @@ class Asked(NamedTuple):
 class FakeApiServer:
     """The server. Its methods may be called from any thread."""
 
-    def __init__(self, *, history: int = 1000) -> None:
+    def __init__(self, *, history: int = 1000, certificate: Path | None = None) -> None:
+        """`certificate`: a PEM file with a key and a certificate for 127.0.0.1, to speak TLS."""
         self.store = Store(history=history)
         self.switches = Switches()
         self.asked: list[Asked] = []
         self.port = 0
+        self._certificate = certificate
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake-api", daemon=True)
         self._runner: web.AppRunner | None = None
@@ -69,12 +72,15 @@ class FakeApiServer:
     def write_kubeconfig(self, folder: Path, *, token: str = "", namespace: str = "default") -> str:
         """Write a kubeconfig for this server; return its path."""
         user = {"token": token} if token else {}
+        cluster = {"server": f"http://127.0.0.1:{self.port}"}
+        if self._certificate:
+            cluster = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority": str(self._certificate)}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "fake",
             "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake", "namespace": namespace}}],
-            "clusters": [{"name": "fake", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
+            "clusters": [{"name": "fake", "cluster": cluster}],
             "users": [{"name": "fake", "user": user}],
         }
         path = folder / "kubeconfig.yaml"
@@ -149,7 +155,11 @@ class FakeApiServer:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        tls = None
+        if self._certificate:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(self._certificate)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 

@@ -82,6 +82,39 @@ def test_a_watcher_told_to_stop_hands_over_at_once_and_ends_with_success(server,
         assert server.store.get("leases", "default", "whocalls")["spec"]["holderIdentity"] == ""
 
 
+def test_what_changes_while_the_broker_is_down_is_published_when_it_is_back(
+    server, start_kafka, topic_settings, tmp_path
+):
+    broker = start_kafka()
+    where = {"kafka": broker.kafka_settings, "topics": topic_settings}
+    with WatcherProcess(server.write_kubeconfig(tmp_path), tmp_path / "w.log", **where) as watcher:
+        wait_until(lambda: watcher.lines("inventory_synced"), seconds=20)
+        broker.stop()
+        server.put(a_pod("a"))
+        down_at = time.time_ns()
+        broker.start()
+        wait_until(lambda: watermark(where) > down_at, seconds=40)
+        assert [each.name for each in pods(where)] == ["a"]
+        assert watcher.process.poll() is None
+
+
+def test_a_broker_that_lost_its_data_is_given_the_inventory_again(
+    server, kafka_choice, start_kafka, topic_settings, tmp_path
+):
+    if kafka_choice != "embedded":
+        pytest.skip(f"needs a broker that loses its data when it is killed, and this session uses {kafka_choice}")
+    broker = start_kafka()
+    where = {"kafka": broker.kafka_settings, "topics": topic_settings}
+    server.put(a_pod("a"))
+    with WatcherProcess(server.write_kubeconfig(tmp_path), tmp_path / "w.log", **where) as watcher:
+        wait_until(lambda: watcher.lines("inventory_synced"), seconds=20)
+        broker.kill()
+        broker.start()
+        wait_until(lambda: len(watcher.lines("inventory_synced")) == 2, seconds=40)
+        assert {each.name for each in pods(where)} == {"a"}
+        assert watcher.process.poll() is None
+
+
 def test_an_api_that_does_not_answer_is_one_sentence_and_exit_code_six(server, where, tmp_path):
     kubeconfig = server.write_kubeconfig(tmp_path)
     server.stop()
