@@ -31,8 +31,11 @@ Sighting = tuple[Decision, Attributed]
 def gather_calls(decisions: Iterable[Decision], *, floor: Callable[[Origin], int]) -> list[Call]:
     """Make one call per edge and batch. `floor` tells below which offset of its partition everything is finished."""
     batches: dict[Origin, dict[Hashable, list[Sighting]]] = {}
+    origin = None
     for decision in decisions:
-        ends = batches.setdefault(decision.origin, {})
+        if decision.origin is not origin:  # they come in runs
+            origin = decision.origin
+            ends = batches.setdefault(origin, {})
         for attributed in decision.attributed:
             # Workloads are told apart by identity: hashing their eight names would cost more than all the rest, and
             # the inventory hands out one object for each. Two objects for one would make two calls, counted once.

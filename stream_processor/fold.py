@@ -130,7 +130,7 @@ def _count(applied: Applied, origin: CallOrigin) -> tuple[Applied, int]:
     offsets, counted = applied.offsets, 0
     if origin.offset >= applied.floor:
         name = str(origin.offset)
-        known = bits = int(offsets.get(name, "0"), 16)
+        known = bits = int(offsets[name], 16) if name in offsets else 0
         for index, count in zip(origin.indexes, origin.counts, strict=True):
             if not bits >> index & 1:
                 bits |= 1 << index
@@ -146,6 +146,9 @@ def _count(applied: Applied, origin: CallOrigin) -> tuple[Applied, int]:
 
 def _union(one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
     """Unite two sorted sets, keeping the smallest: what is dropped once would be dropped in any other order too."""
-    if one == other or set(other).issubset(one):
+    if one == other:
         return one
-    return tuple(sorted({*one, *other})[:MOST_KEPT])
+    for name in other:
+        if name not in one and (len(one) < MOST_KEPT or name < one[-1]):
+            return tuple(sorted({*one, *other})[:MOST_KEPT])
+    return one

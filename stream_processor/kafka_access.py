@@ -57,10 +57,7 @@ def servers(kafka: KafkaSettings) -> list[str]:
 
 def tls_context(tls: TlsSettings) -> ssl.SSLContext:
     """Build the TLS context of a client. Raises ConfigurationError for a file that cannot be used."""
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"cannot use kafka.tls.ca_file {tls.ca_file!r}: {error}") from error
+    context = _authorities(tls.ca_file, "kafka.tls.ca_file")
     context.check_hostname = tls.check_hostname
     if tls.certificate_file:
         password = read_secret("", tls.key_password_file, what="kafka.tls.key_password_file")
@@ -72,13 +69,26 @@ def tls_context(tls: TlsSettings) -> ssl.SSLContext:
     return context
 
 
+def _authorities(file: str, setting: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"cannot use {setting} {file!r}: {error}") from error
+
+
 def _sasl_options(kafka: KafkaSettings) -> dict[str, Any]:
     sasl = kafka.sasl
     secret = read_secret(sasl.password, sasl.password_file, what="kafka.sasl.password_file")
     if sasl.mechanism == "OAUTHBEARER":
         from stream_processor.oauth_token import TokenProvider  # noqa: PLC0415  (aiohttp's client, for this alone)
 
-        provider = TokenProvider(sasl.token_url, client_id=sasl.username, client_secret=secret, scope=sasl.scope)
+        provider = TokenProvider(
+            sasl.token_url,
+            client_id=sasl.username,
+            client_secret=secret,
+            scope=sasl.scope,
+            context=_authorities(sasl.token_ca_file, "kafka.sasl.token_ca_file"),
+        )
         return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": provider}
     return {
         "sasl_mechanism": sasl.mechanism,

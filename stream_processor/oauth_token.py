@@ -6,7 +6,9 @@ at each new connection; one is kept until shortly before it expires.
 
 from __future__ import annotations
 
+import ssl
 import time
+from base64 import b64encode
 from urllib.parse import quote_plus
 
 import aiohttp
@@ -27,10 +29,14 @@ class _Grant(msgspec.Struct):
 class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]
     """Asks the token endpoint, and keeps what it says while it lasts."""
 
-    def __init__(self, url: str, *, client_id: str, client_secret: str, scope: str) -> None:
+    def __init__(
+        self, url: str, *, client_id: str, client_secret: str, scope: str, context: ssl.SSLContext | None = None
+    ) -> None:
         self._url = url
+        self._context = context or ssl.create_default_context()
         # Both are form-encoded before they are joined (RFC 6749 2.3.1).
-        self._basic = aiohttp.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
+        pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}".encode()
+        self._headers = {"Authorization": f"Basic {b64encode(pair).decode()}"}
         self._form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
         self._token = ""
         self._good_until = 0.0
@@ -47,8 +53,8 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, auth=self._basic) as session,
-                session.post(self._url, data=self._form) as response,
+                aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session,
+                session.post(self._url, data=self._form, ssl=self._context) as response,
             ):
                 body = await response.read()
                 response.raise_for_status()

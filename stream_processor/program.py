@@ -20,7 +20,7 @@ from callgraph.broker import Broker
 from callgraph.errors import TopicError, UnreachableError, WhocallsError
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
-from callgraph.topics import TOPICS, full_name
+from callgraph.topics import full_name
 from stream_processor.health import Progress, Verdict, judge_readiness
 from stream_processor.lag import Lag, measure_lag
 from stream_processor.settings import AttributionSettings, ProcessorSettings
@@ -45,7 +45,7 @@ def run_processor(
     settings = WorkerSettings(cluster, kafka, topics, attribution, processor)
     listener = bind(processor.listen)
     try:
-        calls_partitions = _check_topics(kafka, topics)
+        calls_partitions = _check_topics(kafka, topics, group=processor.group)
         _send_library_logs_to(log)
         if kafka.embedded:
             from stream_processor.embedded_quirks import pause_after_empty_fetches  # noqa: PLC0415
@@ -170,9 +170,9 @@ class _Process:
         self._stop.set()
 
 
-def _check_topics(kafka: KafkaSettings, topics: TopicSettings) -> int:
+def _check_topics(kafka: KafkaSettings, topics: TopicSettings, *, group: str) -> int:
     """Return how many partitions the calls have. Raises UnreachableError or TopicError."""
-    present = Broker(kafka, client_id="whocalls-processor").require_topics(TOPICS, topics)
+    present = Broker(kafka, client_id="whocalls-processor").require_role("processor", topics, group=group)
     if present["calls"] != present["call-graph"]:
         raise TopicError(
             f"the topic {full_name('calls', topics)!r} has {present['calls']} partitions and "
@@ -220,3 +220,4 @@ class _LibraryLogs(logging.Handler):
 
 def _send_library_logs_to(log: Logger) -> None:
     logging.basicConfig(handlers=[_LibraryLogs(log)], level=logging.WARNING, force=True)
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a commit that takes a second is no news
