@@ -7,6 +7,7 @@ processing time; between two events the watermark is what a heartbeat of a drain
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -39,6 +40,8 @@ _RESOURCES = {
     "ReplicaSet": "replicasets",
     "Job": "jobs",
 }
+_CONNECTION_KEYS = {"t", "at", "type", "node", "src", "sport", "dst", "dport", "proto", "origin"}
+_UUID = re.compile(r"[0-9a-f]{8}([-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}")
 
 
 class Step(NamedTuple):
@@ -242,13 +245,10 @@ def _visible(obj: dict[str, Any], config: dict[str, Any]) -> bool:
 
 
 def _hint(event: dict[str, Any]) -> str | None:
-    for key in ("podUID", "podUid", "pod_uid", "uid", "hint"):
-        value = event.get(key)
-        if isinstance(value, dict):
-            value = _hint(value)
-        if value:
-            return str(value)
-    return None
+    """Find the pod's UID in what a connection says beyond its ends: by itself, or within a cgroup's path."""
+    beyond = json.dumps({key: value for key, value in event.items() if key not in _CONNECTION_KEYS})
+    found = _UUID.search(beyond)
+    return found[0].replace("_", "-") if found else None
 
 
 def _fold(name: str) -> str:

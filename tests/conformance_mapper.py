@@ -279,7 +279,7 @@ def _workload(workload: Workload) -> tuple[str, str, str]:
     return workload.namespace, workload.kind, workload.name
 
 
-def _known(expected: dict[str, Any]) -> tuple[str, str, str]:
+def _known(expected: dict[str, Any]) -> tuple[Any, Any, Any]:
     return expected["namespace"], expected["kind"], expected["name"]
 
 
