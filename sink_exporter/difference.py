@@ -100,7 +100,7 @@ def _lines(difference: Difference) -> Iterator[tuple[str, str]]:
 
 
 def _evidence(arrow: Arrow) -> str:
-    known = ", ".join((*arrow.via, *arrow.ports))
+    known = ", ".join((*(("added by hand",) if arrow.manual else ()), *arrow.via, *arrow.ports))
     return f" ({known})" if known else ""
 
 

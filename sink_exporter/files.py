@@ -91,6 +91,14 @@ def read_manifest(out: Path) -> Manifest:
         ) from error
 
 
+def read_file(path: Path) -> bytes | None:
+    """Read a file; None where there is none. Raises InputError."""
+    try:
+        return _read(path)
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+
+
 def read_export(out: Path, names: Iterable[str]) -> dict[str, bytes]:
     """Read the files of the last export, and those of these names that are there besides. Raises OutputError."""
     listed = sorted({*read_manifest(out).files, *names})

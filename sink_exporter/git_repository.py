@@ -54,7 +54,7 @@ class GitRepository:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._git("init", "--quiet", f"--initial-branch={self._settings.branch}")
             self._git("remote", "add", "origin", self._settings.url)
-        if self._ask_remote(f"refs/heads/{self._settings.branch}"):
+        if self.ask_head():
             self._git("fetch", "--quiet", "--depth=1", "--no-tags", "origin", f"+refs/heads/{self._settings.branch}")
             self._git("reset", "--quiet", "--hard", "FETCH_HEAD")
         self._git("clean", "--quiet", "-ffdx")
@@ -75,11 +75,13 @@ class GitRepository:
         _check(done, "push")
 
     def head(self) -> str:
-        """Return the commit of the clone, shortened."""
-        return self._git("rev-parse", "--short", "HEAD").strip()
+        """Return the commit of the clone, empty before the first one."""
+        done = self._run("rev-parse", "--verify", "--quiet", "HEAD")
+        return done.stdout.strip()
 
-    def _ask_remote(self, reference: str) -> bool:
-        return bool(self._git("ls-remote", "origin", reference).strip())
+    def ask_head(self) -> str:
+        """Return the commit of the remote's branch, empty where there is no such branch. Raises UnreachableError."""
+        return self._git("ls-remote", "origin", f"refs/heads/{self._settings.branch}").partition("\t")[0]
 
     def _git(self, *arguments: str, text: str | None = None) -> str:
         done = self._run(*arguments, text=text)

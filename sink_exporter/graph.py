@@ -34,7 +34,8 @@ class Arrow(Struct, frozen=True, kw_only=True, gc=False):
     """All edges of one client and one server.
 
     `ports` are `7070/TCP`, in the order of their numbers; none means that only DNS answers speak for the arrow.
-    `first_seen` and `last_seen` are nanoseconds, None where the source of the graph does not say.
+    `first_seen` and `last_seen` are nanoseconds, None where the source of the graph does not say. `manual` means that
+    somebody added it, and nothing was seen.
     """
 
     client: Workload
@@ -48,6 +49,7 @@ class Arrow(Struct, frozen=True, kw_only=True, gc=False):
     last_seen: int | None = None
     observations: int = 0
     exemplars: tuple[str, ...] = ()
+    manual: bool = False
 
 
 class CallGraph(Struct, frozen=True, kw_only=True):
@@ -146,6 +148,7 @@ def _merge_arrows(arrows: list[Arrow]) -> Arrow:
         last_seen=max((arrow.last_seen for arrow in arrows if arrow.last_seen is not None), default=None),
         observations=sum(arrow.observations for arrow in arrows),
         exemplars=_union(arrow.exemplars for arrow in arrows),
+        manual=all(arrow.manual for arrow in arrows),
     )
 
 

@@ -25,6 +25,7 @@ class _YamlServer(Struct, frozen=True, kw_only=True):
     cluster: str | None = None
     namespace: str | None = None
     kind: str = EXTERNAL
+    source: Literal["manual"] | None = None
     via: tuple[Evidence, ...] = ()
     ports: tuple[Port, ...] = ()
 
@@ -60,6 +61,7 @@ class _JsonArrow(Struct, frozen=True, kw_only=True):
     last_seen: str | None = None
     observations: int = 0
     exemplars: tuple[str, ...] = ()
+    manual: bool = False
 
 
 class _JsonDocument(Struct, frozen=True, kw_only=True):
@@ -140,7 +142,7 @@ def _arrows_of(document: _YamlDocument) -> Iterator[Arrow]:
 def _arrow_to(client: Workload, server: _YamlServer, namespace: str) -> Arrow:
     cluster = client.cluster if server.cluster is None else server.cluster
     end = Workload(cluster=cluster, namespace=namespace, kind=server.kind, name=server.name)
-    return Arrow(client=client, server=end, ports=server.ports, via=server.via)
+    return Arrow(client=client, server=end, ports=server.ports, via=server.via, manual=server.source == "manual")
 
 
 def merge_graphs(graphs: Iterable[CallGraph]) -> CallGraph:

@@ -102,10 +102,10 @@ def _follow(reader: EdgeReader, exporter: ExporterSettings, run: _Run, stopped: 
     while not stopped.is_set():
         reader.follow()
         run.status.beat()
-        revision = _revision(reader.table, exporter)
-        if revision != exported and time.monotonic() >= due:
+        if time.monotonic() >= due:
+            revision = _revision(reader.table, exporter)
+            exported = revision if _try_export(reader.table, exporter, run, changed=revision != exported) else exported
             due = time.monotonic() + exporter.interval_seconds
-            exported = revision if _try_export(reader.table, exporter, run) else exported
     if _revision(reader.table, exporter) != exported:
         _export(reader.table, exporter, run)
 
@@ -115,11 +115,12 @@ def _revision(table: EdgeTable, exporter: ExporterSettings) -> int:
     return table.shape_revision if are_tracked(exporter.formats) else table.revision
 
 
-def _try_export(table: EdgeTable, exporter: ExporterSettings, run: _Run) -> bool:
-    """Export unless the repository is away, which the next interval may heal."""
+def _try_export(table: EdgeTable, exporter: ExporterSettings, run: _Run, *, changed: bool) -> bool:
+    """Export what changed here or there; a remote that is away or a wrong override may be healed by the next time."""
     try:
-        _export(table, exporter, run)
-    except UnreachableError as error:
+        if changed or run.publisher.is_outdated():
+            _export(table, exporter, run)
+    except (UnreachableError, InputError) as error:
         run.log.warning("export_postponed", reason=str(error))
         return False
     return True

@@ -5,23 +5,30 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from callgraph.errors import ConfigurationError
+from callgraph.errors import ConfigurationError, InputError
 from callgraph.telemetry import Logger
-from sink_exporter.files import EDITED, check_inside, read_export, replace_files
+from sink_exporter.files import EDITED, check_inside, read_export, read_file, replace_files
 from sink_exporter.git_repository import GitError, GitRepository, RejectedPushError
 from sink_exporter.graph import CallGraph, list_clusters
 from sink_exporter.layout import lay_out
+from sink_exporter.overrides import amend_graph, parse_overrides
 from sink_exporter.publication import check_shrink, compare_files, write_message
 from sink_exporter.settings import ExporterSettings, GitSettings
 
+OVERRIDES = "overrides.yaml"
+"""Beside the files of the export; written by people, never by us."""
 _ATTEMPTS = 20
 
 
 class Publisher(Protocol):
     """Takes whole graphs."""
+
+    def is_outdated(self) -> bool:
+        """Tell whether somebody has changed the place, or its overrides, since the last graph."""
 
     def publish(self, graph: CallGraph) -> int:
         """Make the place hold this graph; returns how many files are new or different. Raises WhocallsError."""
@@ -44,9 +51,16 @@ class FolderPublisher:
         self._out = Path(exporter.out)
         self._formats = exporter.formats
         self._log = log
+        self._overrides: bytes | None = None
+
+    def is_outdated(self) -> bool:
+        """Compare the overrides with those of the last export."""
+        return read_file(self._out / OVERRIDES) != self._overrides
 
     def publish(self, graph: CallGraph) -> int:
         """Write what differs."""
+        self._overrides = read_file(self._out / OVERRIDES)
+        graph = _amend(graph, self._overrides, str(self._out / OVERRIDES), self._log)
         result = replace_files(self._out, lay_out(graph, self._formats))
         for name in result.edited:
             self._log.warning("edited_file_replaced", file=name, kept=str(self._out / EDITED / name))
@@ -70,6 +84,11 @@ class GitPublisher:
         self._formats = exporter.formats
         self._log = log
         self._repository = GitRepository(folder, exporter.git)
+        self._head = ""
+
+    def is_outdated(self) -> bool:
+        """Ask whether the branch has moved on. Raises UnreachableError."""
+        return self._repository.ask_head() != self._head
 
     def publish(self, graph: CallGraph) -> int:
         """Render onto what the branch holds now, commit and push; again from the start when somebody was faster."""
@@ -84,17 +103,42 @@ class GitPublisher:
         self._repository.reset()
         check_inside(self._repository.folder, f"{self._settings.path}/{EDITED}")
         out = self._repository.folder / self._settings.path
+        graph = _amend(graph, self._read_overrides(out), f"{self._settings.path}/{OVERRIDES}", self._log)
         files = lay_out(graph, self._formats)
         difference = compare_files(read_export(out, files), files)
         if not self._settings.allow_shrink:
             check_shrink(difference, len(graph.arrows))
         result = replace_files(out, files, keep_edited=False)
-        if not self._repository.commit(self._settings.path, write_message(difference, list_clusters(graph))):
+        changed = self._repository.commit(self._settings.path, write_message(difference, list_clusters(graph)))
+        if changed:
+            self._repository.push()
+        self._head = self._repository.head()
+        if not changed:
             return 0
-        self._repository.push()
         for name in result.edited:
             self._log.warning("edited_file_replaced", file=name, kept="in the history of the repository")
-        self._log.info(
-            "graph_pushed", commit=self._repository.head(), calls=len(graph.arrows), files=len(result.written)
-        )
+        self._log.info("graph_pushed", commit=self._head, calls=len(graph.arrows), files=len(result.written))
         return len(result.written)
+
+    def _read_overrides(self, out: Path) -> bytes | None:
+        """Read the overrides of the branch, but nothing that a link in it leads to."""
+        path = out / OVERRIDES
+        if path.is_symlink():
+            raise InputError(f"{OVERRIDES} in {self._settings.url!r} is a symbolic link (make it a file)")
+        return read_file(path)
+
+
+def _amend(graph: CallGraph, overrides: bytes | None, name: str, log: Logger) -> CallGraph:
+    """Apply what people have written, and say which of it has done its work."""
+    if overrides is None:
+        return graph
+    amended = amend_graph(graph, parse_overrides(overrides, repr(name)), datetime.now(UTC).date())
+    reports = (
+        ("added_call_was_seen", amended.now_seen),
+        ("ignored_call_is_gone", amended.ignored_gone),
+        ("override_expired", amended.expired),
+    )
+    for event, entries in reports:
+        for entry in entries:
+            log.info(event, entry=entry, file=name)
+    return amended.graph

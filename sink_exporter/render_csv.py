@@ -37,7 +37,7 @@ def _rows(arrow: Arrow) -> Iterator[tuple[str, ...]]:
         port, _, protocol = number_and_transport.partition("/")
         cells = (
             *(client.namespace, client.name, client.kind, server.namespace, server.name, server.kind),
-            *(port, protocol, " ".join(arrow.via), client.cluster, server.cluster),
+            *(port, protocol, "manual" if arrow.manual else " ".join(arrow.via), client.cluster, server.cluster),
         )
         yield tuple(_safe(cell) for cell in cells)
 

@@ -34,7 +34,9 @@ def render_json_lines(graph: CallGraph, *, external: bool = True) -> str:
 def encode_arrow(arrow: Arrow) -> str:
     """Encode one arrow on one line."""
     fields: dict[str, Any] = {
-        name: value for name, value in msgspec.structs.asdict(arrow).items() if value not in ((), None)
+        name: value
+        for name, value in msgspec.structs.asdict(arrow).items()
+        if value is not False and value not in ((), None)
     }
     for name in ("first_seen", "last_seen"):
         if name in fields:

@@ -58,7 +58,8 @@ class _Writer:
             server = arrow.server
             at_home = (server.cluster, server.namespace) == (client.cluster, client.namespace)
             bare = is_external(server) or (at_home and not self._full)
-            yield f"  - {self._title(server)}{'' if bare else self._place(server)}\n"
+            mark = " (added by hand)" if arrow.manual else ""
+            yield f"  - {self._title(server)}{'' if bare else self._place(server)}{mark}\n"
 
     def _title(self, workload: Workload) -> str:
         name = escape_control(workload.name)

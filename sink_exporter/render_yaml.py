@@ -71,5 +71,8 @@ def _server(home: Home, arrow: Arrow) -> str:
         if server.namespace != home.namespace:
             text += f"        namespace: {quote_scalar(server.namespace)}\n"
         text += f"        kind: {quote_scalar(server.kind)}\n"
-    text += f"        via: {flow_list(arrow.via)}\n"
+    if arrow.manual:
+        text += "        source: manual\n"
+    else:
+        text += f"        via: {flow_list(arrow.via)}\n"
     return f"{text}        ports: {flow_list(arrow.ports)}\n" if arrow.ports else text

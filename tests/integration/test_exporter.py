@@ -147,6 +147,27 @@ def test_changes_are_followed(publish, kafka_settings, topic_settings, tmp_path)
     assert not running.is_alive()
 
 
+def test_overrides_are_followed_and_a_wrong_one_waits_to_be_mended(publish, kafka_settings, topic_settings, tmp_path):
+    publish(*shop_edges())
+    stop = threading.Event()
+    exporter = ExporterSettings(out=str(tmp_path), interval_seconds=0.05)
+    arguments = {"kafka": kafka_settings, "topics": topic_settings, "exporter": exporter, "log": LOG, "stop": stop}
+    running = threading.Thread(target=run_exporter, kwargs=arguments)
+    running.start()
+    text, overrides = tmp_path / "callgraph.txt", tmp_path / "overrides.yaml"
+    try:
+        await_that(text.exists)
+        overrides.write_text("add: nonsense\n")
+        publish(edge_of(workload("zz", SHOP_NAMESPACE), workload("frontend", SHOP_NAMESPACE)))
+        overrides.write_text("ignore:\n  - {from: zz, to: '*'}\n  - {from: loadgenerator, to: '*'}\n")
+        await_that(lambda: "loadgenerator" not in text.read_text())
+        assert "zz" not in text.read_text()
+        assert overrides.read_text().startswith("ignore:")
+    finally:
+        stop.set()
+        running.join(20)
+
+
 def test_metrics_and_health_are_served(publish, kafka_settings, topic_settings, tmp_path):
     publish(*shop_edges(), (b"rubbish", b"{"))
     with socket.socket() as probe:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from callgraph.errors import ConfigurationError, UnreachableError, WhocallsError
+from callgraph.errors import ConfigurationError, InputError, UnreachableError, WhocallsError
 from callgraph.settings import LogSettings
 from callgraph.telemetry import LeanLogger
 from sink_exporter.git_repository import GitError, GitRepository, RejectedPushError
@@ -223,4 +223,34 @@ def test_a_push_that_a_hook_forbids_is_an_error_and_not_a_race(remote, make_publ
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     with pytest.raises(GitError, match="pre-receive hook declined"):
+        make_publisher().publish(SHOP)
+
+
+def test_what_people_add_and_ignore_survives_every_export(remote, make_publisher, tmp_path):
+    publisher = make_publisher()
+    publisher.publish(SHOP)
+    assert not publisher.is_outdated()
+    Person(tmp_path / "person", remote).push(
+        "callgraph/overrides.yaml",
+        f"add:\n  - {{from: {SHOP_NAMESPACE}/emailservice, to: smtp.example.com, reason: at month's end}}\n"
+        f"ignore:\n  - {{from: loadgenerator, to: '*', reason: a test}}\n",
+    )
+    assert publisher.is_outdated()
+    publisher.publish(SHOP)
+    publisher.publish(build_graph([*shop_edges(), MORE]))
+    text = show(remote, "callgraph/callgraph.txt")
+    assert "loadgenerator" not in text
+    assert "zz in namespace" in text
+    assert text.endswith("calls outside the cluster:\n  - smtp.example.com (added by hand)\n")
+    assert not publisher.is_outdated()
+
+
+def test_a_link_for_overrides_is_not_followed(remote, make_publisher, tmp_path):
+    person = Person(tmp_path / "person", remote)
+    (person.folder / "callgraph").mkdir()
+    (person.folder / "callgraph/overrides.yaml").symlink_to("/etc/passwd")
+    git(person.folder, "add", "callgraph")
+    git(person.folder, "commit", "-m", "link")
+    git(person.folder, "push", "origin", "HEAD:refs/heads/main")
+    with pytest.raises(InputError, match="symbolic link"):
         make_publisher().publish(SHOP)

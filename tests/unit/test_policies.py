@@ -137,6 +137,17 @@ def test_a_port_that_no_service_has_is_the_pods_own():
     assert policy["spec"]["ingress"][0]["ports"] == [{"port": 9000, "protocol": "TCP"}]
 
 
+def test_a_port_of_both_the_service_and_the_pod_may_mean_either():
+    facts = facts_of(deployment("web"), deployment("api"), service("api", port=8080, target=9090))
+    (policy,) = load_policies(render_network_policies(build_graph([call(WEB, API, 8080)]), facts))
+    assert [port["port"] for port in policy["spec"]["ingress"][0]["ports"]] == [8080, 9090]
+
+
+def test_pods_on_the_hosts_network_get_no_policy():
+    facts = facts_of(deployment("web"), deployment("api", hostNetwork=True))
+    assert render_network_policies(build_graph([call(WEB, API)]), facts) == ""
+
+
 def test_a_named_port_that_the_pods_do_not_name_is_left_to_kubernetes():
     facts = facts_of(deployment("web"), deployment("api"), service("api", target="grpc"))
     (policy,) = load_policies(render_network_policies(build_graph([call(WEB, API)]), facts))
