@@ -68,6 +68,7 @@ class Intake:
         self._pipeline = pipeline
         self._answers, self._answer_counters = pipeline.suppressors["dns"], pipeline.counters["dns"]
         self._syns, self._syn_counters = pipeline.suppressors["syn"], pipeline.counters["syn"]
+        self._names = pipeline.names
         self._resolver_ports = frozenset(resolver_ports)
         self._ports_as_they_lie = frozenset(socket.htons(port) for port in resolver_ports)
         self._streams = MessageStreams()
@@ -135,7 +136,10 @@ class Intake:
     def _take_plain_answer(self, frame: bytes, at: int, tap: int, raw: bytes) -> bool:
         """Take an answer over UDP, if it is a plain one."""
         header = 20 if frame[0] == _PLAIN_IPV4 else 40
-        answer = read_plain_answer(frame[header + 8 :])
+        try:
+            answer = read_plain_answer(frame[header + 8 :])
+        except IndexError:
+            return False
         client = address_text(frame[header - 4 : header] if header == 20 else frame[24:40])
         if answer is None or is_silent(client) or _BIG_ENDIAN.unpack_from(frame, header + 4)[0] != len(frame) - header:
             return False
@@ -157,7 +161,8 @@ class Intake:
         """Take a SYN, unless it was just seen at another tap, whatever NAT made of its ends meanwhile."""
         if self._sightings.is_first(syn.origin, at):
             fact = self._syns.raw.get(syn.key)
-            if fact is None:
+            # The client may have learnt the address by another name since.
+            if fact is None or not self._names.still_names(fact.observation):  # type: ignore[arg-type]  # a SYN
                 self._take_new_syn(frame, syn, at)
                 return
             note_repeat(fact, fact.tap, at)
@@ -194,6 +199,8 @@ class Intake:
 
 def cut_syn(frame: bytes) -> SynBytes | None:
     """Cut a SYN out of a raw IP packet without options or extension headers; None for any other packet."""
+    if len(frame) < 34:
+        return None
     if frame[0] == _PLAIN_IPV4 and frame[9] == _TCP:
         tcp, ends = 20, frame[12:20]
     elif frame[0] >> 4 == 6 and frame[6] == _TCP:

@@ -25,7 +25,7 @@ from capture_agent.pipeline import Moment, Pipeline
 from capture_agent.privileges import FOR_DIAGNOSIS, drop_privileges
 from capture_agent.proc import Namespace, ProcReader
 from capture_agent.publisher import Publisher
-from capture_agent.ring import Ring
+from capture_agent.ring import RETIRE_MILLISECONDS, Ring
 from capture_agent.settings import AgentSettings, CaptureSettings
 from capture_agent.topic_check import TopicCheck
 
@@ -192,6 +192,9 @@ class LiveAgent:
 
     def _end(self) -> None:
         """Send what waits; what Kafka does not take in time is counted in the last line."""
+        if self._ring is not None:
+            # The block that the kernel is filling comes when it retires, and not before.
+            time.sleep(RETIRE_MILLISECONDS * 1.25 / 1000)
         self._drain_ring()
         self._count_kernel_drops()
         deadline = time.monotonic() + _PATIENCE_AT_END_SECONDS
