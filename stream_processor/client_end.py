@@ -14,7 +14,7 @@ from stream_processor.inventory import ClusterInventory
 from stream_processor.moment import Moment, token
 from stream_processor.pod_index import Holding
 from stream_processor.resolution import Reason, Refusal
-from stream_processor.service_index import API_SERVER
+from stream_processor.service_index import API_SERVER, DNS_PORT
 
 _RESOLVER_LABELS = {
     "k8s-app": {"kube-dns", "coredns", "node-local-dns"},
@@ -22,7 +22,6 @@ _RESOLVER_LABELS = {
 }
 _OPENSHIFT_RESOLVER_LABEL = "dns.operator.openshift.io/daemonset-dns"
 _RESOLVER_NAMES = ("coredns-", "kube-dns-", "node-local-dns-")
-_DNS_PORT = 53
 
 
 class Ownership(NamedTuple):
@@ -107,11 +106,20 @@ def is_alive(pod: PodRecord, moment: Moment, tolerance: int) -> bool:
     return moment.near(pod.created_at, pod.ended_at, tolerance)
 
 
-def is_resolver(pod: PodRecord) -> bool:
+def is_resolver(inventory: ClusterInventory, pod: PodRecord, moment: Moment) -> bool:
     """Tell whether a pod answers DNS for others, so that what it is answered is recursion (R8.1)."""
+    for service in inventory.services.of_port(DNS_PORT, moment):
+        moment.looked_at.add(token("namespace", service.namespace))
+        listed = inventory.services.endpoints(inventory.services.slices(service), moment)
+        if any(endpoint.target_uid == pod.uid for endpoint in listed):
+            return True
+    return _looks_like_a_resolver(pod)
+
+
+def _looks_like_a_resolver(pod: PodRecord) -> bool:
     if any(pod.labels.get(label) in names for label, names in _RESOLVER_LABELS.items()):
         return True
-    if _OPENSHIFT_RESOLVER_LABEL in pod.labels or any(port.port == _DNS_PORT for port in pod.ports):
+    if _OPENSHIFT_RESOLVER_LABEL in pod.labels or any(port.port == DNS_PORT for port in pod.ports):
         return True
     return pod.namespace == "kube-system" and pod.name.startswith(_RESOLVER_NAMES)
 

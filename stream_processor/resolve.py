@@ -13,12 +13,12 @@ from stream_processor.client_end import ClientEnd, find_client, is_resolver
 from stream_processor.inventory import ClusterInventory, Inventory
 from stream_processor.moment import Moment
 from stream_processor.resolution import Attributed, Reason, Refusal, Resolution
-from stream_processor.server_end import Port, ServerEnd, find_accepting, find_answered
+from stream_processor.server_end import Port, ServerEnd, find_accepting, find_answered, find_asked_for
+from stream_processor.service_index import DNS_PORT
 
 __all__ = ["Attributed", "Reason", "Refusal", "Resolution", "resolve"]
 
 Observation = DnsObservation | ConnectionObservation
-_DNS_PORT = 53
 
 
 def resolve(observation: Observation, inventory: Inventory, *, cluster: str, node: str, final: bool) -> Resolution:
@@ -31,14 +31,17 @@ def resolve(observation: Observation, inventory: Inventory, *, cluster: str, nod
     client = client_of(observation, view, moment, node=node)
     if client.refusal is not None:
         return join(observation, client, ServerEnd((), (), wait=False))
-    return join(observation, client, servers_of(observation, view, moment, final=final))
+    servers = servers_of(observation, view, moment, final=final)
+    if isinstance(observation, ConnectionObservation) and takes_name(observation, client, servers):
+        servers = with_name(servers, named_server_of(observation, view, moment, final=final))
+    return join(observation, client, servers)
 
 
 def refuse_unseen(observation: Observation) -> Refusal | None:
     """Refuse what is no call whoever had the addresses (R8.2, R13)."""
     if isinstance(observation, DnsObservation):
         return None
-    if observation.server_port == _DNS_PORT:
+    if observation.server_port == DNS_PORT:
         return Refusal("event", observation.server_address, "dns_transport")
     if observation.client_side == "unknown":
         return Refusal("event", observation.client_address, "direction_unknown")
@@ -55,7 +58,7 @@ def client_of(observation: Observation, view: ClusterInventory, moment: Moment, 
     if isinstance(observation, ConnectionObservation):
         return find_client(view, address, moment, node=node, pod_uid=observation.pod_uid)
     client = find_client(view, address, moment, node=node)
-    if client.pod is not None and is_resolver(client.pod):
+    if client.pod is not None and is_resolver(view, client.pod, moment):
         return ClientEnd(None, client.pod, Refusal("client", address, "dns_infrastructure"), wait=False)
     return client
 
@@ -70,6 +73,34 @@ def servers_of(observation: Observation, view: ClusterInventory, moment: Moment,
         refusal = Refusal("server", observation.server_address, "malformed_address")
         return ServerEnd((), (refusal,), wait=False)
     return find_accepting(view, address, moment, Port(observation.server_port, observation.network_transport))
+
+
+def takes_name(connection: ConnectionObservation, client: ClientEnd, servers: ServerEnd) -> bool:
+    """Tell whether the name that came with a connection may name its server (R7.5).
+
+    Only a server outside of the cluster, and only where the very pod that connects had the client's address when the
+    answer came: what its predecessor asked for says nothing of it, nor what others on its host did.
+    """
+    if not servers.outside or connection.dns_question_name is None or client.pod is None:
+        return False
+    learnt_at, address = connection.dns_observed_at, canonical_address(connection.client_address)
+    return learnt_at is not None and any(
+        each.address == address and each.from_at <= learnt_at and (each.to_at is None or learnt_at < each.to_at)
+        for each in client.pod.addresses
+    )
+
+
+def named_server_of(
+    connection: ConnectionObservation, view: ClusterInventory, moment: Moment, *, final: bool
+) -> ServerEnd:
+    """Name the server of a connection by what its client asked for."""
+    port = Port(connection.server_port, connection.network_transport)
+    return find_asked_for(view, connection.dns_question_name or "", connection.cnames, moment, port, final=final)
+
+
+def with_name(servers: ServerEnd, named: ServerEnd) -> ServerEnd:
+    """Put the name for the address, unless the name says nothing."""
+    return ServerEnd(named.servers or servers.servers, (), servers.wait or named.wait)
 
 
 def join(observation: Observation, client: ClientEnd, server: ServerEnd) -> Resolution:

@@ -13,6 +13,7 @@ from callgraph.records import Endpoint, EndpointSliceRecord, ServiceRecord, Tran
 from stream_processor.moment import Moment
 
 API_SERVER = ("default", "kubernetes")
+DNS_PORT = 53
 
 _Key = tuple[str, object]
 
@@ -67,6 +68,10 @@ class ServiceIndex:
     def of_node_port(self, port: int, transport: Transport, moment: Moment) -> list[ServiceRecord]:
         """Find the Services that listen on every node at this port."""
         return self._alive(("node_port", (port, transport)), moment)
+
+    def of_port(self, port: int, moment: Moment) -> list[ServiceRecord]:
+        """Find the Services of a well-known port: 53 is the only one that is looked for."""
+        return self._alive(("port", port), moment)
 
     def slices(self, service: ServiceRecord) -> list[EndpointSliceRecord]:
         """Return the slices of a Service in a fixed order, ended ones included."""
@@ -130,5 +135,6 @@ def _keys(record: ServiceRecord) -> set[_Key]:
     keys: set[_Key] = {("name", (record.namespace, record.name))}
     keys |= {("cluster", address) for address in record.addresses}
     keys |= {("external", address) for address in record.external_addresses}
+    keys |= {("port", port.port) for port in record.ports if port.port == DNS_PORT}
     keys |= {("node_port", (port.node_port, port.transport)) for port in record.ports if port.node_port}
     return keys

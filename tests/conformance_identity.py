@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from callgraph.records import (
     ObservationBatch,
     WatermarkRecord,
 )
+from capture_agent.learned_names import LearnedNames, name_connections
 from stream_processor.attribution import Attribution, Decision, Origin
 from stream_processor.inventory import Inventory
 from stream_processor.kube_types import KubeKind, decode_kind
@@ -80,16 +82,17 @@ def replay(case: Case, config: dict[str, Any], base: int) -> Outcome:
         outcome.decisions.extend((found.origin.offset, found) for found in attribution.advance(now=watermark))
 
     steps = steps_of(case, base)
+    observed = observe_all(case, base)
     first = min([base, *(step.at for step in steps)])
     inventory.apply_all(project(projector, "ADDED", case["objects"], config, first))
     for step in steps:
         advance(step.at - 1)
         if step.event["type"] == "k8s":
             inventory.apply_all(project_event(projector, step, config))
-        elif (batch := observe(step.event, base)) is None:
-            outcome.unseen.append(step.number)
+        elif step.number in observed:
+            attribution.offer(observed[step.number], Origin("observations", 0, step.number), now=step.at)
         else:
-            attribution.offer(batch, Origin("observations", 0, step.number), now=step.at)
+            outcome.unseen.append(step.number)
     advance(max([base, *(step.at for step in steps)]) + int(3600 * _SECOND))
     return outcome
 
@@ -134,6 +137,8 @@ def project(
 
 def project_event(projector: Projector, step: Step, config: dict[str, Any]) -> Iterator[KubeObject]:
     """Project one event of the watch."""
+    if step.event["op"] not in {"ADDED", "MODIFIED", "DELETED", "RELIST"}:
+        return  # bookmarks and errors of the watch say nothing of objects
     if step.event["op"] != "RELIST":
         yield from project(projector, step.event["op"], [step.event["object"]], config, step.at)
         return
@@ -144,24 +149,39 @@ def project_event(projector: Projector, step: Step, config: dict[str, Any]) -> I
         yield from projector.relist(kind, decoded, step.at)
 
 
-def observe(event: dict[str, Any], base: int) -> ObservationBatch | None:
-    """Make the observation that an agent makes of an event; None where it makes none."""
+def observe_all(case: Case, base: int) -> dict[int, ObservationBatch]:
+    """Make the observations that the agents make of a case, each node in the order of what happened, by event."""
+    batches: dict[int, ObservationBatch] = {}
+    names: defaultdict[str, LearnedNames] = defaultdict(LearnedNames)
+    for index, event in sorted(enumerate(case["events"]), key=lambda numbered: numbered[1]["t"]):
+        if event["type"] == "k8s":
+            continue
+        node = event.get("node", "")
+        for seen in name_connections(observe(event, base), names[node]):
+            make: Any = DnsAnswerBatch if isinstance(seen, DnsObservation) else ConnectionBatch
+            at = seen.observed_at
+            batches[index] = make(cluster=CLUSTER, node=node, boot_id="b", sequence=0, sent_at=at, observations=(seen,))
+    return batches
+
+
+def observe(event: dict[str, Any], base: int) -> list[DnsObservation | ConnectionObservation]:
+    """Make the observation that an agent makes of an event by itself, if it makes one."""
     at = _nanoseconds(event["t"], base)
-    common = {"cluster": CLUSTER, "node": event.get("node", ""), "boot_id": "b", "sequence": 0, "sent_at": at}
     if event["type"] == "dns":
         answer = observe_dns(event, at)
-        return DnsAnswerBatch(**common, observations=(answer,)) if answer else None
-    connection = ConnectionObservation(
-        observed_at=at,
-        network_transport=event.get("proto", "tcp"),
-        client_address=_canonical(event["src"]),
-        server_address=_canonical(event["dst"]),
-        server_port=event["dport"],
-        client_port=event.get("sport"),
-        evidence="syn" if event.get("origin") == "syn" else "socket",
-        pod_uid=_hint(event),
-    )
-    return ConnectionBatch(**common, observations=(connection,))
+        return [answer] if answer else []
+    return [
+        ConnectionObservation(
+            observed_at=at,
+            network_transport=event.get("proto", "tcp"),
+            client_address=_canonical(event["src"]),
+            server_address=_canonical(event["dst"]),
+            server_port=event["dport"],
+            client_port=event.get("sport"),
+            evidence="syn" if event.get("origin") == "syn" else "socket",
+            pod_uid=_hint(event),
+        )
+    ]
 
 
 def observe_dns(event: dict[str, Any], at: int) -> DnsObservation | None:

@@ -167,6 +167,16 @@ def test_resolver_is_never_the_client_of_what_it_asks_for_others():
         assert reasons(found) == [("client", "dns_infrastructure")], how
 
 
+def test_pod_behind_a_service_of_port_53_is_a_resolver():
+    resolver = pod("x-0", "10.0.0.2")
+    behind = (
+        service("dns", "10.96.0.10", ports=[{"port": 53, "targetPort": 5353, "protocol": "UDP"}]),
+        endpoints("dns", resolver),
+    )
+    found = attribute(build(*SHOP, resolver, *behind), answer("10.0.0.2", "api.github.com", "203.0.113.20"))
+    assert reasons(found) == [("client", "dns_infrastructure")]
+
+
 def test_connections_of_a_resolver_are_its_own():
     resolver = pod("x-0", "10.0.0.2", labels={"k8s-app": "kube-dns"})
     assert edges(attribute(build(*SHOP, resolver), connection("10.0.0.2", "10.0.0.7")))
