@@ -26,7 +26,7 @@ class MetricsListener:
     def __init__(self, where: str) -> None:
         """Listen on HOST:PORT. Raises PortTakenError, ConfigurationError."""
         host, _, port = where.rpartition(":")
-        if not port.isdecimal():
+        if not host or not port.isdecimal():
             raise ConfigurationError(f"cannot listen on {where!r} (agent.metrics_listen is HOST:PORT)")
         try:
             self._socket = socket.create_server((host.strip("[]"), int(port)), family=_family(host))

@@ -30,13 +30,14 @@ def drop_privileges(user: str = "", *, keep: frozenset[int] = frozenset()) -> No
 
     Raises ConfigurationError for an unknown user, CapabilityError where the kernel refuses.
     """
+    identity = _find_user(user) if user else None
     libc = ctypes.CDLL(None, use_errno=True)
     # The bounding set first: it takes CAP_SETPCAP, and failing is no loss where that was never there.
     for capability in set(range(_LAST_CAPABILITY + 1)) - keep:
         libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
-    if user:
+    if identity:
         libc.prctl(_PR_SET_KEEPCAPS, bool(keep), 0, 0, 0)
-        _become(user)
+        _become(*identity)
     libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     _require(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs")
     kept = sum(1 << capability for capability in keep) & _permitted(libc)
@@ -52,15 +53,14 @@ def _permitted(libc: ctypes.CDLL) -> int:
     return permitted
 
 
-def _become(user: str) -> None:
-    uid, gid = _find_user(user)
+def _become(uid: int, gid: int) -> None:
     try:
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
     except PermissionError as error:
         raise CapabilityError(
-            f"cannot become the user {user!r}: permission denied (start as root, or leave agent.user empty)"
+            f"cannot become the user {uid}: permission denied (start as root, or leave agent.user empty)"
         ) from error
 
 

@@ -51,6 +51,10 @@ def run_agent(
     files = [source for source in sources if isinstance(source, FileSource)]
     if files and any(isinstance(source, LiveSource) for source in sources):
         raise ConfigurationError("files and the live node cannot be read together (run two agents)")
+    if not files and not (agent.capture.dns or agent.capture.syn or agent.sockets.enabled):
+        raise ConfigurationError(
+            "there is nothing to observe (set one of agent.capture.dns, agent.capture.syn and agent.sockets.enabled)"
+        )
     identity = Identity(cluster, agent.node or socket.gethostname(), os.urandom(8).hex())
     pipeline = Pipeline(agent, identity, topics.codec)
     with _open_lines(agent.to) as lines:
