@@ -63,6 +63,17 @@ class ConnectionObservation(Record, frozen=True, kw_only=True, gc=False):
     pod_uid: Annotated[str | None, Meta(description="The client's pod, where the agent could tell (from cgroup).")] = (
         None
     )
+    dns_question_name: Annotated[
+        str | None,
+        Meta(
+            description="The name by which this client last learnt the server's address, where the agent saw the "
+            "answer; names external servers only, the address always decides."
+        ),
+    ] = None
+    dns_observed_at: Annotated[
+        int | None, Meta(description="When that answer was seen: nanoseconds; the name holds for the pod of then.")
+    ] = None
+    cnames: Annotated[tuple[str, ...], Meta(description="The CNAME chain of that answer, in order.")] = ()
     count: Annotated[int, Meta(description="Connections that this observation stands for.", ge=1)] = 1
 
 

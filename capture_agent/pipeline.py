@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from callgraph.codec import Codec
-from callgraph.records import BatchCounters
+from callgraph.records import BatchCounters, ConnectionObservation, DnsObservation
 from callgraph.topics import TopicName
 from capture_agent.batches import SOURCES, Batch, BatchSeries, Identity, SourceCounters, SourceName, add_counters
+from capture_agent.learned_names import LearnedNames
 from capture_agent.observe import Refusal
 from capture_agent.publisher import MAX_BATCHES_IN_FLIGHT, Publisher
 from capture_agent.settings import AgentSettings
@@ -38,6 +39,7 @@ class Pipeline:
     def __init__(self, settings: AgentSettings, identity: Identity, codec: Codec = "json") -> None:
         self.counters: dict[SourceName, SourceCounters] = {name: SourceCounters() for name in SOURCES}
         self.suppressors = {name: _build_suppressor(settings) for name in SOURCES}
+        self.names = LearnedNames()
         self.publisher: Publisher | None = None
         """Until there is one, facts wait."""
         self._limit = settings.publish.batch_observations
@@ -69,13 +71,17 @@ class Pipeline:
         if isinstance(seen, Refusal):
             self.counters[source].drop(seen.reason)
             return
+        if isinstance(seen, ConnectionObservation):
+            seen = self.names.name(seen)
         counters = self.counters[source]
         outcome = self.suppressors[source].offer(seen, tap=tap, at=at, raw=raw)
-        if outcome in ("new", "repeat"):
-            counters.received += seen.count
-            counters.suppressed += seen.count - (outcome == "new")
-        else:
+        if outcome not in ("new", "repeat"):
             counters.drop(outcome, seen.count)
+            return
+        counters.received += seen.count
+        counters.suppressed += seen.count - (outcome == "new")
+        if isinstance(seen, DnsObservation):
+            self.names.learn(seen)
 
     def work(self, now: Moment, *, flush: bool) -> None:
         """Do what is due: full batches always, the rest when it is time to flush."""
@@ -133,13 +139,24 @@ class Pipeline:
         fresh = sum(fact.is_new for fact in facts)
         self.counters[source].published += fresh
         topic = _TOPIC_OF[source]
-        observations = [carry(fact) for fact in facts]
+        observations = [self._carry(fact) for fact in facts]
         batches = self._series[topic].build(observations, self._totals(topic), sent_at=now.wall)
         self._last_sent_at[topic] = now.steady
         at = 0
         for batch in batches:
             self._hand_over(source, batch, facts[at : at + batch.size], now)
             at += batch.size
+
+    def _carry(self, fact: Fact) -> Observation:
+        """Return what a batch carries of a fact; one that was seen again knows its name, or teaches it, from later."""
+        observation = carry(fact)
+        if fact.is_new:
+            return observation
+        if isinstance(observation, DnsObservation):
+            self.names.learn(observation)
+        else:
+            fact.observation = self.names.name(observation)
+        return fact.observation
 
     def _hand_over(self, source: SourceName, batch: Batch, facts: Sequence[Fact], now: Moment) -> None:
         suppressor, series = self.suppressors[source], self._series[batch.topic]

@@ -198,6 +198,7 @@ def identify(observation: Observation) -> Hashable:
         observation.network_transport,
         observation.evidence,
         observation.pod_uid,
+        observation.dns_question_name,
     )
 
 

@@ -15,7 +15,16 @@ from stream_processor.client_end import ClientEnd
 from stream_processor.inventory import ClusterInventory, Inventory
 from stream_processor.moment import Moment
 from stream_processor.resolution import Resolution
-from stream_processor.resolve import Observation, client_of, join, refuse_unseen, servers_of
+from stream_processor.resolve import (
+    Observation,
+    client_of,
+    join,
+    named_server_of,
+    refuse_unseen,
+    servers_of,
+    takes_name,
+    with_name,
+)
 from stream_processor.server_end import ServerEnd
 
 _MOST_ENDS = 50_000
@@ -98,7 +107,14 @@ class ResolutionCache:
         client = _client(observation, ends, node)
         if client.workload is None:
             return join(observation, client, _NO_SERVER)
-        return join(observation, client, _servers(observation, ends, final=final))
+        servers = _servers(observation, ends, final=final)
+        if (
+            servers.outside
+            and isinstance(observation, ConnectionObservation)
+            and takes_name(observation, client, servers)
+        ):
+            servers = with_name(servers, _named_server(observation, ends, final=final))
+        return join(observation, client, servers)
 
 
 def _client(observation: Observation, ends: _Ends, node: str) -> ClientEnd:
@@ -118,7 +134,7 @@ def _client(observation: Observation, ends: _Ends, node: str) -> ClientEnd:
 
 def _servers(observation: Observation, ends: _Ends, *, final: bool) -> ServerEnd:
     if isinstance(observation, ConnectionObservation):
-        # What accepts connections does not depend on the late window: only names do.
+        # Who has an address does not depend on the late window: only names do.
         key: object = (observation.server_address, observation.server_port, observation.network_transport)
     else:
         key = (
@@ -135,5 +151,23 @@ def _servers(observation: Observation, ends: _Ends, *, final: bool) -> ServerEnd
         return kept[2]
     moment = Moment(at)
     end = servers_of(observation, ends.view, moment, final=final)
+    ends.servers.keep(key, moment, end)
+    return end
+
+
+def _named_server(connection: ConnectionObservation, ends: _Ends, *, final: bool) -> ServerEnd:
+    key = (
+        final,
+        connection.dns_question_name,
+        connection.cnames,
+        connection.server_port,
+        connection.network_transport,
+    )
+    at = connection.observed_at
+    kept = ends.servers.ends.get(key)
+    if kept is not None and kept[0] <= at < kept[1]:
+        return kept[2]
+    moment = Moment(at)
+    end = named_server_of(connection, ends.view, moment, final=final)
     ends.servers.keep(key, moment, end)
     return end

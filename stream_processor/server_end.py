@@ -39,6 +39,8 @@ class ServerEnd(NamedTuple):
     servers: tuple[Server, ...]
     refusals: tuple[Refusal, ...]
     wait: bool
+    outside: bool = False
+    """The address of a connection is outside of the cluster; the server is named by it for want of a better name."""
 
 
 class Port(NamedTuple):
@@ -62,7 +64,16 @@ def find_accepting(inventory: ClusterInventory, address: str, moment: Moment, po
     if found.refusal is not None:
         return ServerEnd((), (found.refusal,), found.refusal.wait)
     server = found.server or Server(_external(inventory, address), port=port.number)
-    return ServerEnd((server,), (), found.wait)
+    return ServerEnd((server,), (), found.wait, outside=found.server is None)
+
+
+def find_asked_for(
+    inventory: ClusterInventory, asked: str, cnames: tuple[str, ...], moment: Moment, port: Port, *, final: bool
+) -> ServerEnd:
+    """Name who accepts connections at an outside address as the DNS answer is named that the client got it from."""
+    question = read_question(asked, cnames, inventory.settings.cluster_domain)
+    named = _from_name(inventory, question, moment, address="", final=final)
+    return named._replace(servers=tuple(each._replace(port=port.number) for each in named.servers))
 
 
 def find_answered(

@@ -73,10 +73,12 @@ def map_command(
 def _observe(
     sources: Iterable[str], resolver_ports: tuple[int, ...], refused: Counter[str]
 ) -> Iterator[DnsObservation | ConnectionObservation]:
+    from capture_agent.learned_names import LearnedNames, name_connections  # noqa: PLC0415
     from capture_agent.program import observe_file  # noqa: PLC0415
 
+    names = LearnedNames()
     for source in sources:
-        for seen in observe_file(_parse_file(source), resolver_ports):
+        for seen in name_connections(observe_file(_parse_file(source), resolver_ports), names):
             if isinstance(seen, DnsObservation | ConnectionObservation):
                 yield seen
             else:

@@ -47,8 +47,7 @@ FULL_TRUTH: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {
     ("shop", "cart"): {("shop", "redis"): {"via": ["socket"], "ports": ["6379/TCP"]}},
     ("shop", "checkout"): {
         ("payments", "payment"): {"via": ["dns", "syn"], "ports": ["50051/TCP"]},
-        ("", "api.example.org"): {"via": ["dns"]},
-        ("", OUTSIDE): {"via": ["syn"], "ports": ["443/TCP"]},
+        ("", "api.example.org"): {"via": ["dns", "syn"], "ports": ["443/TCP"]},
     },
     ("shop", "frontend"): {
         ("shop", "cart"): {"via": ["dns", "syn"], "ports": ["7070/TCP"]},
