@@ -18,7 +18,7 @@ from sink_exporter.render_text import render_text
 from sink_exporter.render_yaml import render_yaml
 from stream_processor.attribution import Attribution, Origin
 from stream_processor.calls import gather_calls
-from stream_processor.fold import fold
+from stream_processor.fold import fold, with_exemplars
 from stream_processor.inventory import Inventory
 from stream_processor.kube_types import decode_object
 from stream_processor.projection import Projector
@@ -67,7 +67,7 @@ def test_from_captured_bytes_to_the_text_of_the_graph():
     attribution.offer(received, Origin("dns-answers", 0, 17), now=AT)
     calls = gather_calls(attribution.advance(now=AT), floor=lambda origin: origin.offset)
     (call,) = decode(encode(CallBatch(calls=tuple(calls))), CallBatch).calls
-    edge = decode(encode(fold(None, call)), Edge)
+    edge = decode(encode(with_exemplars(fold(None, call))), Edge)
 
     graph = build_graph([edge])
     assert render_text(graph) == f"frontend in namespace {NAMESPACE} calls:\n  - cartservice\n"
