@@ -48,11 +48,15 @@ class Shift:
             await asyncio.sleep(0.01)
         return not self.over
 
-    async def end(self, outbox: Outbox, *, now: int) -> None:
-        """Publish what is not published yet, acknowledge what that settles, and give up the rest."""
+    def leave(self) -> None:
+        """Take no more."""
         self.over = True
         if self.restoration:
             self.restoration.cancel()
+
+    async def end(self, outbox: Outbox, *, now: int) -> None:
+        """Publish what is not published yet, acknowledge what that settles, and give up the rest."""
+        self.leave()
         if self.restored:
             self.folding.publish_all(now=now)
         await outbox.settled()

@@ -70,6 +70,8 @@ class Worker:
 
     def begin_shift(self, assigned: set[tuple[str, int]], *, consumer: Any) -> None:
         """Begin anew with the partitions that were assigned."""
+        if self.shift:  # Faust announces no end where nothing was assigned before
+            self.shift.leave()
         shift = Shift(assigned, calls_topic=self._calls.name, consumer=consumer)
         shift.resolving = Resolving(
             Attribution(self.inventory, self._settings.attribution),

@@ -121,9 +121,8 @@ def stream_observations(batches):
     return batches * 40
 
 
-def test_a_second_worker_takes_its_share_and_gives_it_back(stream, start_worker, kafka_choice):
-    if kafka_choice == "embedded":
-        pytest.skip("the embedded broker needs static members, and those never leave")
+@pytest.mark.usefixtures("needs_apache")
+def test_a_second_worker_takes_its_share_and_gives_it_back(stream, start_worker):
     stream.send_inventory()
     first = start_worker(instance="")
     first.await_ready()

@@ -1,0 +1,40 @@
+"""The stream processor while the broker itself goes away and comes back."""
+
+import pytest
+
+from callgraph.settings import TopicSettings
+from tests.shop_stream import ShopStream
+from tests.worker_processes import WorkerProcess, await_that, settings_in_environment
+
+pytestmark = pytest.mark.kafka
+
+TOPICS = TopicSettings(prefix="faults.", create=True, partitions=4)
+
+
+@pytest.fixture
+def broker(needs_apache, start_kafka):  # noqa: ARG001  (the embedded broker loses its last seconds when it is killed)
+    return start_kafka()
+
+
+@pytest.fixture
+def worker(broker, tmp_path):
+    settings = {"instance": "one", "last_seen_seconds": 1}
+    worker = WorkerProcess(settings_in_environment(broker.kafka_settings, TOPICS, **settings), tmp_path / "log")
+    yield worker
+    if worker.process.poll() is None:
+        worker.kill()
+
+
+def test_a_broker_that_is_killed_and_comes_back_costs_no_count(broker, worker):
+    stream = ShopStream(broker.kafka_settings, TOPICS)
+    stream.send_inventory()
+    worker.await_ready()
+    stream.send_batches(100)
+    await_that(lambda: stream.graph())
+    for _ in range(2):
+        stream.send_batches(100)
+        broker.kill()
+        broker.start()
+        stream.send_batches(20)
+    await_that(lambda: stream.graph() == stream.expected, seconds=90)
+    assert worker.end() == 0
