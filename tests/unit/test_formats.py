@@ -5,6 +5,7 @@ import io
 import re
 from xml.etree import ElementTree as ET
 
+import jsonschema
 import pytest
 import yaml
 from hypothesis import given
@@ -234,6 +235,64 @@ def test_a_server_in_another_cluster_is_said_not_to_be_said():
     assert "# Also calls d/shop/far, in another cluster" in text
     assert yaml.safe_load(text)["spec"]["targets"] == []
     assert yaml.safe_load(text)["metadata"]["annotations"] == {"whocalls.dev/cluster": "c"}
+
+
+INTENTS_SCHEMA = {
+    # From the fields of ClientIntents in otterize/intents-operator, api/v2beta1.
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "additionalProperties": False,
+    "properties": {
+        "apiVersion": {"const": "k8s.otterize.com/v2beta1"},
+        "kind": {"const": "ClientIntents"},
+        "metadata": {"type": "object", "required": ["name", "namespace"]},
+        "spec": {
+            "type": "object",
+            "required": ["workload", "targets"],
+            "additionalProperties": False,
+            "properties": {
+                "workload": {"$ref": "#/$defs/named"},
+                "targets": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "minProperties": 1,
+                        "maxProperties": 1,
+                        "additionalProperties": False,
+                        "properties": {
+                            "kubernetes": {"$ref": "#/$defs/named"},
+                            "service": {"$ref": "#/$defs/named"},
+                            "internet": {
+                                "type": "object",
+                                "additionalProperties": False,
+                                "properties": {
+                                    "domains": {"type": "array", "items": {"type": "string"}},
+                                    "ips": {"type": "array", "items": {"type": "string"}},
+                                    "ports": {"type": "array", "items": {"type": "integer"}},
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+    "$defs": {
+        "named": {
+            "type": "object",
+            "required": ["name"],
+            "additionalProperties": False,
+            "properties": {"name": {"type": "string"}, "kind": {"type": "string"}},
+        }
+    },
+}
+
+
+@given(graphs)
+def test_client_intents_have_the_fields_of_the_resource(graph):
+    for document in yaml.safe_load_all(render_graph(graph, "clientintents")):
+        if document:
+            jsonschema.validate(document, INTENTS_SCHEMA)
 
 
 @given(graphs)

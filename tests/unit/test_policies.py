@@ -1,6 +1,7 @@
 """Drafted policies: what was seen stays allowed, what was not is blocked, and what cannot be said stays open."""
 
 import json
+from functools import partial
 
 import kubernetes_validate
 import pytest
@@ -8,11 +9,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callgraph.errors import InputError
+from callgraph.errors import ConfigurationError, InputError
 from sink_exporter.cilium_policy import render_cilium_policies
 from sink_exporter.graph import build_graph
+from sink_exporter.istio_policy import render_istio_policies
 from sink_exporter.kube_facts import KubeFacts, parse_kube_facts
 from sink_exporter.network_policy import render_network_policies
+from sink_exporter.policy_formats import POLICY_FORMATS, render_policies
 from tests.graphs import SHOP_NAMESPACE, edge_of, graphs, shop_edges, shuffled_and_repeated, workload
 from tests.policy_evaluator import Pod, allows, load_policies
 
@@ -257,14 +260,46 @@ def test_cilium_has_words_for_names_hosts_and_the_api_server():
     ]
 
 
+def test_istio_knows_callers_by_their_accounts():
+    facts = facts_of(deployment("web", serviceAccountName="web-account"), deployment("api"), service("api"))
+    (policy,) = load_policies(render_istio_policies(build_graph([call(WEB, API)]), facts))
+    assert policy["spec"] == {
+        "selector": {"matchLabels": {"app": "api"}},
+        "action": "ALLOW",
+        "rules": [
+            {
+                "from": [{"source": {"principals": ["cluster.local/ns/shop/sa/web-account"]}}],
+                "to": [{"operation": {"ports": ["8080"]}}],
+            }
+        ],
+    }
+
+
+def test_istio_denies_nobody_whose_account_is_not_known():
+    text = render_istio_policies(build_graph([call(WEB, API), call(workload("stranger"), API)]), FACTS)
+    assert text == '# No policy for shop/api: "the accounts of shop/stranger are not known".\n'
+
+
+@pytest.mark.parametrize("name", POLICY_FORMATS)
+def test_every_policy_format_is_found_by_name(name):
+    (policy,) = load_policies(render_policies(build_graph([call(WEB, API)]), name, FACTS))
+    assert policy["metadata"]["name"] == "api-deployment-calls"
+
+
+def test_an_unknown_policy_format_is_one_sentence():
+    with pytest.raises(ConfigurationError, match="no policy format 'word'"):
+        render_policies(build_graph([]), "word", FACTS)
+
+
 @given(graphs, st.randoms(use_true_random=False))
 def test_any_names_give_yaml_and_the_same_bytes_in_any_order(graph, random):
     ends = sorted({end for arrow in graph.arrows for end in (arrow.client, arrow.server)}, key=repr)
     facts = facts_of(*(deployment(end.name, end.namespace, end.kind) for end in ends if end.kind == "StatefulSet"))
     edges = [edge_of(arrow.client, arrow.server) for arrow in graph.arrows]
-    for render in (render_network_policies, render_cilium_policies):
-        text = render(build_graph(edges), facts, direction="both")
-        assert render(build_graph(shuffled_and_repeated(edges, random)), facts, direction="both") == text
+    both = [partial(render, direction="both") for render in (render_network_policies, render_cilium_policies)]
+    for render in (*both, render_istio_policies):
+        text = render(build_graph(edges), facts)
+        assert render(build_graph(shuffled_and_repeated(edges, random)), facts) == text
         assert all(yaml.safe_dump(policy) for policy in load_policies(text))
 
 
