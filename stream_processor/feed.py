@@ -140,12 +140,10 @@ class Feed:
 
     def _apply_one(self, scope: Scope, op: Operation, obj: KubeJson, arrived_at: int) -> KubeObject | None:
         kind, uid = scope.resource.kind, obj.metadata.uid
-        present = self._present.get(scope, set())
+        self._present.get(scope, set()).add(uid)
         if op == "DELETED":
-            present.discard(uid)
             self._gone[kind, uid] = arrived_at
         else:
-            present.add(uid)
             self._gone.pop((kind, uid), None)
         return self._projector.apply(op, obj, arrived_at)
 

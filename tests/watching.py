@@ -47,6 +47,7 @@ class RecordingWriter:
     """Keeps what a writer to the inventory topic is given, in order."""
 
     def __init__(self) -> None:
+        self.put_seconds = 0.0  # how long it takes to write an object
         self.records: list[KubeObject | WatermarkRecord] = []
         self.forgotten: list[tuple[str, str, str]] = []
         self._ended = threading.Event()
@@ -58,6 +59,7 @@ class RecordingWriter:
         self._ended.set()
 
     def put(self, record: KubeObject) -> None:
+        time.sleep(self.put_seconds)
         self._keep(record)
 
     def put_watermark(self, record: WatermarkRecord) -> None:

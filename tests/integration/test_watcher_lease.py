@@ -24,8 +24,10 @@ def server():
 
 
 @contextlib.contextmanager
-def keeping(server: FakeApiServer, folder: Path, identity: str, *, log: KeptLines | None = None):
-    settings = LeaseSettings(name="whocalls", namespace="ops", identity=identity, seconds=SECONDS)
+def keeping(
+    server: FakeApiServer, folder: Path, identity: str, *, log: KeptLines | None = None, seconds: float = SECONDS
+):
+    settings = LeaseSettings(name="whocalls", namespace="ops", identity=identity, seconds=seconds)
     client = KubeClient(WatcherSettings(kubeconfig=server.write_kubeconfig(folder), watch=QUICK))
     keeper = LeaseKeeper(client, settings, log=log or KeptLines())
     keeper.start()
@@ -74,10 +76,10 @@ def test_a_holder_that_died_is_followed_when_its_lease_has_run_out(server, tmp_p
 
 def test_a_holder_whose_lease_was_taken_knows_it_at_its_next_renewal(server, tmp_path):
     log = KeptLines()
-    with keeping(server, tmp_path, "one", log=log) as one:
+    with keeping(server, tmp_path, "one", log=log, seconds=4) as one:
         wait_until(one.is_held)
         take_by_force(server, "other")
-        wait_until(lambda: not one.is_held(), seconds=SECONDS)
+        wait_until(lambda: not one.is_held(), seconds=1.8)  # renewed each 0.8 s; by itself it would last 2 s more
         wait_until(lambda: log.count("lease_lost") == 1)
         assert holder(server) == "other"
 

@@ -63,6 +63,12 @@ def test_one_bad_object_is_counted_and_its_neighbours_are_kept(tmp_path: Path):
     assert "'bad'" in files.examples[0]
 
 
+def test_a_line_that_is_no_json_is_counted_and_the_lines_around_it_are_kept(tmp_path: Path):
+    files = read(write(tmp_path / "o.json", json.dumps(A) + '\n{"kind": "Pod", "metad\n' + json.dumps(B)))
+    assert sorted(pods(files)) == ["a", "b"]
+    assert files.skipped == {"malformed": 1}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -90,6 +90,13 @@ def test_a_refused_streaming_list_is_not_tried_again(refusal):
     assert watch.phase is Phase.PAGES
 
 
+def test_a_bookmark_in_the_middle_of_a_streaming_list_does_not_end_it():
+    watch = Watch(SETTINGS)
+    watch.request(jitter=0)
+    assert not watch.take_bookmark("9", ends_initial_events=False)
+    assert watch.phase is Phase.WATCH_LIST
+
+
 def test_a_server_in_trouble_keeps_its_streaming_list():
     watch = Watch(SETTINGS)
     watch.request(jitter=0)
