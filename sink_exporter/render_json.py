@@ -17,18 +17,17 @@ from sink_exporter.render_yaml import API_VERSION, KIND
 from sink_exporter.timestamps import format_time
 
 
-def render_json(graph: CallGraph, *, external: bool = True) -> str:
+def render_json(graph: CallGraph) -> str:
     """Render the graph as one JSON document."""
-    outside = graph.external if external else ()
     return (
         f'{{"apiVersion":"{API_VERSION}","kind":"{KIND}",\n'
-        f'"calls":[{_lines(graph.calls)}],\n"external":[{_lines(outside)}]}}\n'
+        f'"calls":[{_lines(graph.calls)}],\n"external":[{_lines(graph.external)}]}}\n'
     )
 
 
-def render_json_lines(graph: CallGraph, *, external: bool = True) -> str:
+def render_json_lines(graph: CallGraph) -> str:
     """Render the graph as JSON Lines, one arrow on each."""
-    return "".join(f"{encode_arrow(arrow)}\n" for arrow in (graph.arrows if external else graph.calls))
+    return "".join(f"{encode_arrow(arrow)}\n" for arrow in graph.arrows)
 
 
 def encode_arrow(arrow: Arrow) -> str:

@@ -17,15 +17,13 @@ from callgraph.records import Workload
 from sink_exporter.graph import Arrow, CallGraph, is_external, list_clusters
 
 
-def render_text(graph: CallGraph, *, external: bool = True, full: bool = False) -> str:
+def render_text(graph: CallGraph, *, full: bool = False) -> str:
     """Render the graph as text that ends with a line break; an empty graph as the empty text.
 
     `full` says the namespace of every server, as otterize-cli does.
     """
     writer = _Writer(graph, full=full)
-    sections = [writer.section(graph.calls, "calls")]
-    if external:
-        sections.append(writer.section(graph.external, "calls outside the cluster"))
+    sections = (writer.section(graph.calls, "calls"), writer.section(graph.external, "calls outside the cluster"))
     return "\n".join(section for section in sections if section)
 
 

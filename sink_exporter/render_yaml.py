@@ -25,15 +25,15 @@ class Home(NamedTuple):
     namespace: str
 
 
-def render_yaml(graph: CallGraph, *, external: bool = True) -> str:
+def render_yaml(graph: CallGraph) -> str:
     """Render the whole graph as one stream of documents; an empty graph as the empty text."""
-    return "---\n".join(render_namespaces(graph, external=external).values())
+    return "---\n".join(render_namespaces(graph).values())
 
 
-def render_namespaces(graph: CallGraph, *, external: bool = True) -> dict[Home, str]:
+def render_namespaces(graph: CallGraph) -> dict[Home, str]:
     """Render one document for each cluster and namespace that has a client, in the order of both."""
     clients: dict[Home, dict[Workload, _Service]] = {}
-    for arrow in graph.arrows if external else graph.calls:
+    for arrow in graph.arrows:
         home = Home(arrow.client.cluster, arrow.client.namespace)
         service = clients.setdefault(home, {}).setdefault(arrow.client, _Service([], []))
         (service.external if is_external(arrow.server) else service.calls).append(arrow)

@@ -42,7 +42,7 @@ def test_an_added_call_survives_every_reading():
 
 
 def test_an_added_call_that_was_seen_is_no_longer_marked_and_is_reported():
-    amended = amend("add:\n  - {from: shop/web, to: shop/api}\n")
+    amended = amend("add:\n  - {from: shop/web, to: shop/api, ports: [9/TCP]}\n")
     assert amended.graph == GRAPH
     assert amended.now_seen == ("shop/web -> shop/api",)
 
@@ -50,6 +50,12 @@ def test_an_added_call_that_was_seen_is_no_longer_marked_and_is_reported():
 def test_a_place_may_name_its_kind_and_a_name_without_a_slash_is_outside():
     (arrow,) = amend("add:\n  - {from: batch/CronJob/report, to: api.stripe.com}\n", CallGraph()).graph.external
     assert (arrow.client.kind, arrow.server.kind, arrow.client.cluster) == ("CronJob", "External", "default")
+
+
+def test_of_several_kinds_the_first_is_meant_unless_one_is_named():
+    graph = graph_of((workload("web", kind="Job"), API), (WEB, API))
+    added = [arrow for arrow in amend("add:\n  - {from: shop/web, to: data/db}\n", graph).graph.calls if arrow.manual]
+    assert [arrow.client for arrow in added] == [WEB]
 
 
 def test_ignored_calls_are_gone_and_an_idle_entry_is_reported():
