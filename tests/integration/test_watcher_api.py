@@ -78,16 +78,17 @@ def test_a_change_stands_before_every_watermark_that_covers_it(server, tmp_path)
                 assert all(position[name] < n for name, at in done.items() if at <= each.at)
 
 
-def test_a_watermark_waits_for_changes_that_are_read_but_not_written_and_for_those_not_even_read(server, tmp_path):
-    with watch(server, tmp_path, watch=_with(safety_seconds=1.0)) as watching:
+def test_a_watermark_waits_for_changes_that_are_read_but_not_written_and_for_those_not_even_read(tmp_path):
+    count = 3000  # of which a third waits on the queue, and a third in the kernel
+    with FakeApiServer(history=count) as server, watch(server, tmp_path, watch=_with(safety_seconds=1.0)) as watching:
         watching.wait_for_watermark()
-        watching.writer.put_seconds = 0.002
-        server.put(*[a_pod(f"p{n}", f"10.{n // 250}.{n % 250}.1") for n in range(1500)])
+        watching.writer.put_seconds = 0.001
+        server.put(*[a_pod(f"p{n}", f"10.{n // 250}.{n % 250}.1") for n in range(count)])
         done_at = time.time_ns()
         watching.wait_for_watermark(after=done_at)
         records = list(watching.writer.records)
         covering = next(n for n, each in enumerate(records) if isinstance(each, WatermarkRecord) and each.at > done_at)
-        assert sum(isinstance(each, PodRecord) for each in records[:covering]) == 1500
+        assert sum(isinstance(each, PodRecord) for each in records[:covering]) == count
 
 
 def test_a_watch_may_be_silent_for_longer_than_its_initial_list_might(server, tmp_path):
