@@ -25,6 +25,7 @@ from sink_exporter.filters import Filter, filter_graph
 from sink_exporter.formats import are_tracked
 from sink_exporter.graph import CallGraph, build_graph
 from sink_exporter.graph_files import merge_graphs, parse_graph
+from sink_exporter.layout import NAMESPACE_FOLDER
 from sink_exporter.publishers import Publisher, open_publisher
 from sink_exporter.settings import ExporterSettings
 from sink_exporter.status_page import Status, serve_status
@@ -89,11 +90,16 @@ def load_graph_from_file(path: str) -> CallGraph:
         return parse_graph(sys.stdin.buffer.read(), "stdin")
     try:
         if Path(path).is_dir():
-            files = sorted((Path(path)).rglob("*.yaml"))
-            return merge_graphs(parse_graph(file.read_bytes(), repr(str(file))) for file in files)
+            return merge_graphs(parse_graph(file.read_bytes(), repr(str(file))) for file in _list_graphs(Path(path)))
         return parse_graph(Path(path).read_bytes(), repr(path))
     except OSError as error:
         raise InputError(f"cannot read the graph from {path!r}: {error.strerror}") from error
+
+
+def _list_graphs(folder: Path) -> list[Path]:
+    """Return the canonical files of an export, or of a folder that holds nothing else."""
+    namespaces = folder / NAMESPACE_FOLDER
+    return sorted((namespaces if namespaces.is_dir() else folder).glob("*.yaml"))
 
 
 def _follow(reader: EdgeReader, exporter: ExporterSettings, run: _Run, stopped: threading.Event) -> None:
