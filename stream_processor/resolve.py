@@ -121,7 +121,7 @@ def join(observation: Observation, client: ClientEnd, server: ServerEnd) -> Reso
                 evidence="dns" if isinstance(observation, DnsObservation) else observation.evidence,
                 service=each.service,
                 dns_name=observation.dns_question_name if isinstance(observation, DnsObservation) else None,
-                server_port=None if dns else each.port,
+                server_port=each.port,
                 network_transport=None if dns else observation.network_transport,
                 backends=each.backends,
             )

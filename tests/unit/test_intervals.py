@@ -130,3 +130,32 @@ def test_address_of_the_host_is_never_the_pods():
 def test_end_before_the_start_makes_an_empty_interval():
     obj = pod("a-0", "10.0.0.1", start=5, phase="Failed", state=terminated(5, 3))
     assert spans(follow(("ADDED", obj, 6))) == [("10.0.0.1", at(5), at(5), True)]
+
+
+def test_deleted_pod_of_which_one_container_still_runs_ends_when_the_news_arrives():
+    gone = pod("a-0", "10.0.0.1", start=5, state=terminated(5, 8))
+    gone["status"]["containerStatuses"].append({"state": {"running": {"startedAt": text(5)}}})
+    assert follow(("DELETED", gone, 20)).ended_at == at(20)
+
+
+def test_earlier_run_of_a_container_does_not_pull_back_a_known_sandbox():
+    obj = pod("a-0", "10.0.0.1", start=5)
+    obj["status"]["containerStatuses"][0]["lastState"] = terminated(2, 3)
+    assert follow(("ADDED", obj, 6)).addresses[0].from_at == at(5)
+
+
+def test_containers_of_a_former_sandbox_do_not_pull_back_the_new_one():
+    moved = pod("a-0", "10.0.0.2", start=60)
+    again = pod("a-0", "10.0.0.2", start=60)
+    again["status"]["initContainerStatuses"] = [{"state": terminated(4, 6)}]
+    record = follow(("ADDED", pod("a-0", "10.0.0.1", start=5), 6), ("MODIFIED", moved, 62), ("MODIFIED", again, 63))
+    assert [span[1:3] for span in spans(record)] == [(at(5), at(60)), (at(60), None)]
+
+
+def test_pod_whose_end_went_unseen_keeps_that_mark_while_nothing_new_is_told():
+    projector = Projector(CLUSTER, AttributionSettings())
+    projector.apply("ADDED", decoded(pod("a-0", "10.0.0.1", start=5)), at(6))
+    projector.promise(at(90))
+    (closed,) = projector.relist("Pod", [], at(100))
+    later = projector.apply("DELETED", decoded(pod("a-0", "10.0.0.1", start=5, deleting=True)), at(120))
+    assert (later.ended_after, later.ended_at) == (closed.ended_after, closed.ended_at) == (at(90), at(100))

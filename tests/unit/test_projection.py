@@ -176,3 +176,8 @@ def test_list_page_is_decoded_item_by_item():
 def test_watch_line_is_decoded_down_to_its_object():
     event = decode_event(b'{"type":"ADDED","object":{"kind":"Service","metadata":{"name":"a"}}}')
     assert (event.type, decode_object(event.object).metadata.name) == ("ADDED", "a")
+
+
+def test_target_of_an_alias_is_kept_as_a_name_is_compared(projector):
+    obj = service("pay", None, type="ExternalName", externalName="API.Stripe.Example.")
+    assert projector.apply("ADDED", decoded(obj), at(0)).external_name == "api.stripe.example"

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from callgraph.records import PodRecord
+from stream_processor.projection import Projector
 from stream_processor.settings import AttributionSettings
 from tests.small_cluster import (
     CLUSTER,
@@ -16,6 +17,7 @@ from tests.small_cluster import (
     attribute,
     build,
     connection,
+    decoded,
     edges,
     endpoints,
     node,
@@ -378,7 +380,8 @@ def test_address_beats_the_name():
 
 def test_known_service_by_name_stands_in_for_an_unknown_address():
     seen = answer("10.0.0.5", "cart.shop.svc.cluster.local", "10.0.9.9")
-    assert attribute(build(*SHOP), seen, final=False).wait
+    early = attribute(build(*SHOP), seen, final=False)
+    assert (early.attributed, early.wait) == ((), True)
     assert edges(attribute(build(*SHOP), seen)) == TO_CART
 
 
@@ -517,3 +520,88 @@ def test_deleted_nodes_ranges_are_forgotten_with_it():
     inventory.apply(msgspec.structs.replace(gone, to_at=at(0)))
     inventory.expire(at(3601))
     assert view.space.side("10.9.0.1") == "perhaps"
+
+
+def test_pod_with_a_weak_start_is_waited_for():
+    assert attribute(
+        build(*SHOP, pod("a-0", "10.0.0.80", start=None)), connection("10.0.0.80", "10.0.0.7"), final=False
+    ).wait
+
+
+def test_private_outside_client_is_waited_for():
+    assert attribute(build(*SHOP), connection("172.16.0.9", "10.0.0.7"), final=False).wait
+
+
+def test_load_balancer_on_the_nodes_own_addresses_needs_a_port():
+    shared = service("cart", "10.96.5.5", balancer=["192.168.1.10"])
+    inventory = build(*NODES, FRONTEND, CART, shared, endpoints("cart", CART))
+    assert edges(attribute(inventory, connection("10.0.0.5", "192.168.1.10", 80))) == TO_CART
+    assert reasons(attribute(inventory, answer("10.0.0.5", "shop.example", "192.168.1.10"))) == [
+        ("server", "ambiguous_host_network")
+    ]
+
+
+def test_service_with_a_pod_and_an_outside_endpoint_is_itself_the_server():
+    mixed = endpoints("cart", CART)
+    mixed["endpoints"].append({"addresses": ["203.0.113.9"]})
+    found = attribute(build(FRONTEND, CART, CART_SERVICE, mixed), connection("10.0.0.5", "10.96.5.5"))
+    assert edges(found) == ["shop/StatefulSet/frontend -> shop/Service/cart"]
+
+
+def test_listed_pod_that_has_ended_is_no_backend_any_more():
+    ended = pod("old-0", "10.0.0.6", phase="Succeeded", state=terminated(-100, -50))
+    inventory = build(FRONTEND, CART, ended, CART_SERVICE, endpoints("cart", CART, ended))
+    assert edges(attribute(inventory, connection("10.0.0.5", "10.96.5.5"))) == TO_CART
+
+
+def test_listed_pods_that_came_later_stand_for_those_before_them():
+    later = pod("cart-1", "10.0.0.6", start=100)
+    inventory = build(FRONTEND, later, CART_SERVICE, endpoints("cart", later))
+    assert edges(attribute(inventory, connection("10.0.0.5", "10.96.5.5"))) == TO_CART
+
+
+def test_selector_of_a_service_with_an_empty_slice_is_not_asked():
+    labelled = pod("cart-0", "10.0.0.7", labels={"app": "cart"})
+    chosen = service("cart", "10.96.5.5", selector={"app": "cart"})
+    found = attribute(build(FRONTEND, labelled, chosen, endpoints("cart")), connection("10.0.0.5", "10.96.5.5"))
+    assert edges(found) == ["shop/StatefulSet/frontend -> shop/Service/cart"]
+
+
+def test_backends_are_those_that_were_listed_at_the_time():
+    blue, green = pod("blue-0", "10.0.0.21"), pod("green-0", "10.0.0.22")
+    projector = Projector(CLUSTER, AttributionSettings())
+    inventory = build(FRONTEND, blue, green, CART_SERVICE)
+    for listed, arrived in ((blue, 0), (green, 50)):
+        record = projector.apply("MODIFIED", decoded(endpoints("cart", listed)), at(arrived))
+        assert record is not None
+        inventory.apply(record)
+    for seen, name in ((40, "blue"), (60, "green")):
+        (call,) = attribute(inventory, connection("10.0.0.5", "10.96.5.5", seen=seen)).attributed
+        assert call.server.name == name
+
+
+def test_each_named_port_has_its_own_target():
+    ports = [{"name": "a", "port": 80, "targetPort": "x"}, {"name": "b", "port": 81, "targetPort": "y"}]
+    listed = endpoints("cart", CART, ports=[{"name": "a", "port": 8080}, {"name": "b", "port": 8081}])
+    inventory = build(FRONTEND, CART, service("cart", "10.96.5.5", ports=ports), listed)
+    assert [
+        attribute(inventory, connection("10.0.0.5", "10.96.5.5", port)).attributed[0].server_port for port in (80, 81)
+    ] == [
+        8080,
+        8081,
+    ]
+
+
+def test_other_port_of_the_api_servers_address_is_not_the_api_server():
+    slice_ = endpoints("kubernetes", namespace="default", ports=[{"name": "https", "port": 6443}])
+    slice_["endpoints"] = [{"addresses": ["198.51.100.1"]}]
+    (call,) = attribute(build(*SHOP, slice_), connection("10.0.0.5", "198.51.100.1", 2379)).attributed
+    assert call.server.kind == "External"
+
+
+@pytest.mark.parametrize("client", ["10.0.0.30", "10.0.0.31"])
+def test_pod_that_asks_for_its_own_service_calls_its_peers(client):
+    peers = [pod("db-0", "10.0.0.30"), pod("db-1", "10.0.0.31")]
+    inventory = build(*peers, service("db", None), endpoints("db", *peers))
+    found = attribute(inventory, answer(client, "db.shop.svc.cluster.local", "10.0.0.30", "10.0.0.31"))
+    assert edges(found) == ["shop/StatefulSet/db -> shop/StatefulSet/db"]
