@@ -15,6 +15,7 @@ from collections.abc import Hashable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from callgraph.records import Call, Edge
+from stream_processor.edge_store import EdgeStore
 from stream_processor.fold import edge_key, fold, says_more, with_exemplars
 from stream_processor.partitioner import murmur2
 
@@ -36,7 +37,7 @@ class EdgeState(Generic[T]):
 
     def __init__(self, *, interval: int) -> None:
         self._interval = interval
-        self._edges: dict[bytes, Edge] = {}
+        self._edges = EdgeStore()
         self._published_at: dict[bytes, int] = {}
         self._waiting: dict[bytes, list[T]] = {}
         self._urgent: dict[bytes, None] = {}
@@ -48,10 +49,10 @@ class EdgeState(Generic[T]):
     def restore(self, key: bytes, edge: Edge | None, *, now: int) -> None:
         """Take an edge as it was published; None is a tombstone."""
         if edge is None:
-            self._edges.pop(key, None)
+            self._edges.remove(key)
             self._published_at.pop(key, None)
             return
-        self._edges[key] = edge
+        self._edges.pack(key, edge)
         # Spread, or all edges would be due again in the same second after a start.
         self._published_at[key] = now - murmur2(key) % (self._interval + 1)
 
@@ -62,7 +63,7 @@ class EdgeState(Generic[T]):
         after = fold(before, call)
         if after is before:
             return False
-        self._edges[key] = after
+        self._edges.put(key, after)
         self._schedule(key, urgent=says_more(after, before), now=now)
         waiting = self._waiting[key]
         if waiting and waiting[-1] == receipt:
@@ -104,8 +105,9 @@ class EdgeState(Generic[T]):
         publications = []
         for key in dict.fromkeys(keys):
             receipts = self._waiting.pop(key, None)
-            if receipts is None:
+            edge = self._edges.get(key)
+            if receipts is None or edge is None:
                 continue
             self._published_at[key] = now
-            publications.append(Publication(key, with_exemplars(self._edges[key]), receipts))
+            publications.append(Publication(key, with_exemplars(edge), receipts))
         return publications

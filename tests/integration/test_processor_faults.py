@@ -30,7 +30,7 @@ def test_a_broker_that_is_killed_and_comes_back_costs_no_count(broker, worker):
     stream.send_inventory()
     worker.await_ready()
     stream.send_batches(100)
-    await_that(lambda: stream.graph())
+    await_that(stream.graph)
     for _ in range(2):
         stream.send_batches(100)
         broker.kill()
