@@ -162,7 +162,7 @@ class Intake:
         if self._sightings.is_first(syn.origin, at):
             fact = self._syns.raw.get(syn.key)
             # The client may have learnt the address by another name since.
-            if fact is None or not self._names.still_names(fact.observation):  # type: ignore[arg-type]  # a SYN
+            if fact is None or not self._names.still_names(fact.observation, at=at):  # type: ignore[arg-type]  # a SYN
                 self._take_new_syn(frame, syn, at)
                 return
             note_repeat(fact, fact.tap, at)

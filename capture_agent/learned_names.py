@@ -37,7 +37,7 @@ class LearnedName(Struct, frozen=True, gc=False):
 class LearnedNames:
     """The names that the clients of one node know their servers by; what was not used for longest is forgotten.
 
-    Pairs live in two generations, at less memory than an order of their use would take: a pair that is used moves to
+    Pairs live in two generations, at less memory than an order of their use would take: a pair that is used enters
     the young one, and when that is full, the old one is dropped and it becomes the old one.
     """
 
@@ -57,13 +57,12 @@ class LearnedNames:
             if address.startswith(_NEVER_SERVERS):
                 continue
             pair = (client, address)
-            known = self._young.get(pair) or self._old.get(pair)
+            known = self._find(pair)
             self._keep(pair, known if known is not None and known.observed_at > learned.observed_at else learned)
 
     def name_of(self, client_address: str, server_address: str, *, at: int) -> LearnedName | None:
         """Return what the client knew the server by; an answer that came later does not count."""
-        pair = (client_address, server_address)
-        learned = self._young.get(pair) or self._old.get(pair)
+        learned = self._find((client_address, server_address))
         return learned if learned is not None and learned.observed_at <= at else None
 
     def name(self, connection: ConnectionObservation) -> ConnectionObservation:
@@ -79,17 +78,17 @@ class LearnedNames:
             cnames=learned.cnames,
         )
 
-    def still_names(self, connection: ConnectionObservation) -> bool:
-        """Tell whether a connection of the same client to the same server would get the same name now."""
-        pair = (connection.client_address, connection.server_address)
-        learned = self._young.get(pair) or self._old.get(pair)
+    def still_names(self, connection: ConnectionObservation, *, at: int) -> bool:
+        """Tell whether a connection of the same client to the same server would get the same name at a later time."""
+        learned = self.name_of(connection.client_address, connection.server_address, at=at)
         return connection.dns_question_name == (None if learned is None else learned.question_name)
 
+    def _find(self, pair: _Pair) -> LearnedName | None:
+        return self._young.get(pair) or self._old.get(pair)
+
     def _keep(self, pair: _Pair, learned: LearnedName) -> None:
-        if pair not in self._young:
-            self._old.pop(pair, None)
-            if len(self._young) >= self._most_young:
-                self._old, self._young = self._young, {}
+        if pair not in self._young and len(self._young) >= self._most_young:
+            self._old, self._young = self._young, {}
         self._young[pair] = learned
 
 
