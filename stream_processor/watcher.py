@@ -19,7 +19,7 @@ from callgraph.telemetry import Logger
 from stream_processor.feed import Feed
 from stream_processor.inventory_topic import InventoryWriter, WritingEndedError, read_inventory
 from stream_processor.kube_client import KubeClient, own_namespace, wait_until_reachable
-from stream_processor.lease import LeaseKeeper
+from stream_processor.lease_keeper import LeaseKeeper
 from stream_processor.object_files import read_objects
 from stream_processor.projection import Projector, close
 from stream_processor.settings import AttributionSettings, WatcherSettings

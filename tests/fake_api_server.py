@@ -7,6 +7,7 @@ and frozen connections, Leases. What it answers is held to exchanges recorded fr
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import ssl
 import threading
@@ -22,6 +23,7 @@ from tests.fake_api_switches import Switches
 from tests.fake_api_watch import OpenWatch, metadata_only
 
 T = TypeVar("T")
+CLONE_NEWNET = 0x40000000  # linux/sched.h
 GZIP_BYTES = 128 * 1024
 """The size from which a real server compresses a list."""
 
@@ -38,15 +40,19 @@ class Asked(NamedTuple):
 class FakeApiServer:
     """The server. Its methods may be called from any thread."""
 
-    def __init__(self, *, history: int = 1000, certificate: Path | None = None) -> None:
-        """`certificate`: a PEM file with a key and a certificate for 127.0.0.1, to speak TLS."""
+    def __init__(
+        self, *, history: int = 1000, certificate: Path | None = None, host: str = "127.0.0.1", netns: str = ""
+    ) -> None:
+        """`certificate`: a PEM file with a key and a certificate, to speak TLS. `netns`: where its sockets are."""
         self.store = Store(history=history)
         self.switches = Switches()
         self.asked: list[Asked] = []
         self.port = 0
+        self._host = host
+        self._netns = netns
         self._certificate = certificate
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fake-api", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="fake-api", daemon=True)
         self._runner: web.AppRunner | None = None
         self._watches: set[OpenWatch] = set()
 
@@ -72,9 +78,9 @@ class FakeApiServer:
     def write_kubeconfig(self, folder: Path, *, token: str = "", namespace: str = "default") -> str:
         """Write a kubeconfig for this server; return its path."""
         user = {"token": token} if token else {}
-        cluster = {"server": f"http://127.0.0.1:{self.port}"}
+        cluster = {"server": f"http://{self._host}:{self.port}"}
         if self._certificate:
-            cluster = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority": str(self._certificate)}
+            cluster = {"server": f"https://{self._host}:{self.port}", "certificate-authority": str(self._certificate)}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -133,6 +139,11 @@ class FakeApiServer:
 
     # -- inside the loop's thread ---------------------------------------------------------------------------------
 
+    def _run(self) -> None:
+        if self._netns:
+            enter_namespace(self._netns)
+        self._loop.run_forever()
+
     def _call(self, function: Callable[[], T]) -> T:
         async def run() -> T:
             return function()
@@ -159,7 +170,7 @@ class FakeApiServer:
         if self._certificate:
             tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             tls.load_cert_chain(self._certificate)
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=tls)
+        site = web.TCPSite(self._runner, self._host, self.port, reuse_address=True, ssl_context=tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -278,6 +289,13 @@ class FakeApiServer:
             what = f'cannot {verb} resource "{resource}" in API group "{group}" {where}'
             details = {"group": group, "kind": resource} if group else {"kind": resource}
             raise StatusError(403, "Forbidden", f'{resource} is forbidden: User "{user}" {what}', details=details)
+
+
+def enter_namespace(name: str) -> None:
+    """Move this thread, and no other, into a network namespace: setns(2), which Python offers from 3.12 on."""
+    with Path("/run/netns", name).open("rb") as namespace:
+        if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"cannot enter the network namespace {name!r}")
 
 
 def _parse_path(path: str) -> tuple[str, str | None, str]:

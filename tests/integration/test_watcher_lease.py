@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream_processor.kube_client import KubeClient
-from stream_processor.lease import LeaseKeeper
+from stream_processor.lease_keeper import LeaseKeeper
 from stream_processor.settings import LeaseSettings, WatcherSettings
 from tests.fake_api_server import FakeApiServer
 from tests.watching import QUICK, KeptLines, wait_until
