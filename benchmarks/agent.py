@@ -24,14 +24,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.dns_traffic import write_traffic
-from benchmarks.node_bed import NodeBed, measure, settle, stop
+from benchmarks.node_bed import NodeBed, Sent, measure, settle, stop
+from benchmarks.proc_scan import measure_proc_scan
 from benchmarks.report import report
 from capture_agent.filters import dns_expression
 
 BUILD = Path("build/bench")
 FRAMES = 100_000
 RATES = (1_000, 10_000, 100_000)
-LOSS_FREE_STEPS = (12_500, 25_000, 50_000, 100_000, 150_000, 200_000, 250_000, 300_000)
+LOSS_FREE_STEPS = (6_250, 12_500, 25_000, 50_000, 100_000, 150_000, 200_000, 250_000, 300_000)
 
 _AGENT = (sys.executable, "-m", "whocalls", "agent", "--agent-node=bench")
 _NO_SOCKETS = "--agent-sockets-enabled=false"
@@ -81,6 +82,8 @@ def main() -> None:
                 figures[contender.name]["loss_free_pps"] = find_loss_free(bed, contender, traffic["answers"])
             figures["whocalls"] |= {"idle_cpu_percent": measure_idle(bed, contenders[0])}
     _add_ratios(figures)
+    if not arguments.quick:
+        figures["proc_scan"] = measure_proc_scan()
     report("agent", figures, packages=("confluent-kafka", "msgspec"))
 
 
@@ -122,18 +125,27 @@ def run_once(bed: NodeBed, contender: Contender, frames: Path, *, rate: int, sec
 
 
 def find_loss_free(bed: NodeBed, contender: Contender, frames: Path) -> float:
-    """Return the highest rate of answers at which the kernel dropped nothing, of rising steps of two seconds."""
+    """Return the highest rate of answers at which the kernel dropped nothing, of rising steps.
+
+    A step has three tries: on a machine with other work a pause of somebody else's is no loss of the contender's.
+    """
     best = 0.0
     for rate in LOSS_FREE_STEPS:
-        process = _start(bed, contender)
-        sent = bed.send(frames, rate=rate, seconds=2)
-        settle()
-        if _drops(contender, stop(process)):
+        sent = next(filter(None, (_send_without_loss(bed, contender, frames, rate) for _ in range(3))), None)
+        if sent is None:
             break
         best = sent.packets / sent.seconds
         if best < rate * 0.95:
             break  # The sender is at its limit.
     return best
+
+
+def _send_without_loss(bed: NodeBed, contender: Contender, frames: Path, rate: int) -> Sent | None:
+    """Send for two seconds; None where the kernel dropped any of it."""
+    process = _start(bed, contender)
+    sent = bed.send(frames, rate=rate, seconds=2)
+    settle()
+    return None if _drops(contender, stop(process)) else sent
 
 
 def measure_idle(bed: NodeBed, contender: Contender, *, seconds: float = 20) -> float:

@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import time
-from collections import deque
 from collections.abc import Callable
 from types import FrameType
 from typing import NamedTuple, Self
@@ -23,8 +22,9 @@ from capture_agent.filters import build_filter
 from capture_agent.intake import Intake
 from capture_agent.pipeline import Moment, Pipeline
 from capture_agent.privileges import FOR_DIAGNOSIS, drop_privileges
-from capture_agent.proc import Namespace, ProcReader
+from capture_agent.proc import ProcReader
 from capture_agent.publisher import Publisher
+from capture_agent.reading_turns import ReadingTurns
 from capture_agent.ring import RETIRE_MILLISECONDS, Ring
 from capture_agent.settings import AgentSettings, CaptureSettings
 from capture_agent.topic_check import TopicCheck
@@ -70,10 +70,9 @@ class LiveAgent:
         self._proc = ProcReader(settings.sockets.proc_root, diagnosis=diagnosis) if settings.sockets.enabled else None
         drop_privileges(settings.user, keep=FOR_DIAGNOSIS if diagnosis else frozenset())
         self._intake = Intake(pipeline, resolver_ports=settings.capture.resolver_ports)
-        self._namespaces: deque[Namespace] = deque()
+        self._turns = ReadingTurns(interval_ns=int(settings.sockets.interval_seconds * _NANOSECONDS))
         self._flush_ns = int(settings.publish.flush_seconds * _NANOSECONDS)
-        self._interval_ns = int(settings.sockets.interval_seconds * _NANOSECONDS)
-        self._next_flush = self._next_scan = self._next_reading = self._pace = 0
+        self._next_flush = 0
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then send what waits. Raises TopicError."""
@@ -134,26 +133,19 @@ class LiveAgent:
             self._poller.register(self._check, select.POLLIN)
 
     def _read_sockets(self, proc: ProcReader, now: int) -> None:
-        """Read one namespace when its turn has come: one after the other at the start, later spread out."""
-        if now >= self._next_scan and not self._namespaces:
-            self._namespaces.extend(proc.list_namespaces())
-            self._pace = self._interval_ns // (len(self._namespaces) + 1) if self._next_scan else 0
-            self._next_scan = now + self._interval_ns
-            self._next_reading = now
-        if self._namespaces and now >= self._next_reading:
-            self._next_reading = now + self._pace
-            observed_at = time.time_ns()
-            reading = proc.read_namespace(self._namespaces.popleft(), observed_at=observed_at)
-            for reason, count in reading.dropped.items():
-                self._pipeline.counters["socket"].drop(reason, count)
-            for observation in reading.observations:
-                self._pipeline.settle("socket", observation, at=observed_at)
+        namespace = self._turns.take(now, proc.list_namespaces)
+        if namespace is None:
+            return
+        observed_at = time.time_ns()
+        reading = proc.read_namespace(namespace, observed_at=observed_at)
+        for reason, count in reading.dropped.items():
+            self._pipeline.counters["socket"].drop(reason, count)
+        for observation in reading.observations:
+            self._pipeline.settle("socket", observation, at=observed_at)
 
     def _milliseconds_to_next(self, now: int) -> float:
-        nexts = [self._next_flush]
-        if self._proc is not None:
-            nexts.append(self._next_reading if self._namespaces else self._next_scan)
-        wait = max(0, min(nexts) - now) / 1_000_000
+        due_at = min(self._next_flush, self._turns.due_at(now)) if self._proc is not None else self._next_flush
+        wait = max(0, due_at - now) / 1_000_000
         return min(wait, _DELIVERY_POLL_MS) if self._pipeline.in_flight else wait
 
     def _count_kernel_drops(self) -> None:
@@ -208,6 +200,8 @@ class LiveAgent:
             unsent_observations=self._pipeline.waiting,
             unsent_batches=self._pipeline.in_flight,
         )
+        if self._pipeline.publisher is not None:
+            self._pipeline.publisher.close()
         if self._check is not None:
             self._check.cancel()
         for closing in (self._ring, self._listener):

@@ -46,6 +46,9 @@ class Publisher(Protocol):
     def flush(self, seconds: float) -> None:
         """Wait until nothing is in flight, at most so long."""
 
+    def close(self) -> None:
+        """Give up what is in flight."""
+
 
 class KafkaPublisher:
     """A producer that keeps trying while Kafka is away."""
@@ -58,6 +61,7 @@ class KafkaPublisher:
         self._log = log
         self._reachable = True
         self._refusal = ""
+        self._log_refusals = True
         module = import_producer_module()
         self._producer: Any = module.Producer(
             producer_config(kafka, client_id="whocalls-agent")
@@ -89,10 +93,16 @@ class KafkaPublisher:
         """Wait for delivery reports."""
         self._producer.flush(seconds)
 
+    def close(self) -> None:
+        """Let librdkafka forget what it could not deliver; it would wait for it at the end of the process."""
+        self._log_refusals = False
+        self._producer.purge()
+        self._producer.poll(0)
+
     def _settle(self, error: Any, acknowledge: Acknowledge) -> None:
         self.in_flight -= 1
         refusal = error.str() if error is not None else ""
-        if refusal and refusal != self._refusal:
+        if refusal and refusal != self._refusal and self._log_refusals:
             self._log.error("batch_refused", reason=refusal, remedy="whocalls topics apply; check the agent's ACLs")
         self._refusal = refusal
         if not refusal and not self._reachable:
@@ -130,6 +140,10 @@ class LinesPublisher:
         self._stream.flush()
 
     def flush(self, seconds: float) -> None:  # noqa: ARG002  (nothing is ever in flight)
+        """Write out what is buffered."""
+        self._stream.flush()
+
+    def close(self) -> None:
         """Write out what is buffered."""
         self._stream.flush()
 

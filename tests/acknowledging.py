@@ -33,6 +33,9 @@ class HoldingPublisher:
     def flush(self, seconds: float) -> None:
         """Decide nothing."""
 
+    def close(self) -> None:
+        """Decide nothing."""
+
 
 class AcceptingPublisher(HoldingPublisher):
     """Delivers at the next poll."""

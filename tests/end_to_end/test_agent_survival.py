@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,27 @@ def test_a_broker_that_is_killed_and_back_loses_no_pair(lab, roles, start_kafka,
     )
     assert received == accounted
     assert sum(each.count for batch in batches for each in batch.observations) == 52
+
+
+@pytest.mark.kafka
+def test_an_agent_ends_in_time_while_its_broker_is_away(lab, roles, start_kafka, topic_settings):
+    broker = start_kafka()
+    kafka = broker.kafka_settings
+    reach = ("--kafka-bootstrap-servers", kafka.bootstrap_servers, f"--kafka-embedded={str(kafka.embedded).lower()}")
+    prefix = f"--topics-prefix={topic_settings.prefix}"
+    assert run_whocalls("topics", "apply", *reach, prefix).returncode == 0
+    lab.open_port("n", int(kafka.bootstrap_servers.rpartition(":")[2]))
+    start(roles, lab, *reach, prefix)
+    answer(lab, "before.example")
+    await_batch(roles, kafka, full_name("dns-answers", topic_settings), {"before.example"})
+    broker.kill()
+    answer(lab, "while.example")
+    roles.await_event("agent", "kafka_unreachable")
+    began = time.monotonic()
+    roles.stop("agent")
+    assert time.monotonic() - began < 6
+    [stopped] = [line for line in roles.events("agent") if line["event"] == "agent_stopped"]
+    assert stopped["unsent_batches"] + stopped["unsent_observations"] > 0
 
 
 @pytest.mark.kafka

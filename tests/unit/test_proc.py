@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from capture_agent.proc import Namespace, ProcReader, find_pod_uid
+from capture_agent.reading_turns import ReadingTurns
 
 UID = "0b1d4d66-3c5f-4a86-9ad6-0a64a1a6f6cd"
 SYSTEMD_UID = UID.replace("-", "_")
@@ -109,6 +110,48 @@ def test_processes_of_one_namespace_are_found_together():
         assert own in found
         assert len({each.inode for each in found.values()}) == len(found)
         child.communicate(b"\n")
+
+
+@pytest.mark.root
+def test_processes_in_thirty_namespaces_are_read_thirty_times():
+    """beat-op-007: the predecessor reads the tables of every process."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root for network namespaces")
+    code = "import os\nfor _ in range(9):\n if os.fork() == 0: break\nelse:\n print(flush=True)\nos.read(0, 1)"
+    pods = [
+        subprocess.Popen(
+            ["unshare", "--net", sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(30)
+    ]
+    try:
+        for pod in pods:
+            pod.stdout.readline()
+        inodes = {Path(f"/proc/{pod.pid}/net/tcp").stat().st_ino for pod in pods}
+        found = [each.inode for each in ProcReader("/proc").list_namespaces()]
+        assert len(inodes) == 30
+        assert sum(inode in inodes for inode in found) == 30
+    finally:
+        for pod in pods:
+            pod.communicate()
+
+
+def test_every_namespace_is_read_at_once_after_the_start_and_then_in_its_turn():
+    namespaces = [Namespace(inode, ("1",)) for inode in range(4)]
+    turns = ReadingTurns(interval_ns=300)
+    now, read = 1000, []
+    while now < 1600:
+        now = max(now + 1, turns.due_at(now))
+        if namespace := turns.take(now, lambda: namespaces):
+            read.append((now, namespace.inode))
+    assert read[:4] == [(1001, 0), (1002, 1), (1003, 2), (1004, 3)]
+    assert read[4:8] == [(1301, 0), (1361, 1), (1421, 2), (1481, 3)]
+
+
+def test_a_node_without_processes_waits_for_the_next_round():
+    turns = ReadingTurns(interval_ns=300)
+    assert turns.take(1000, list) is None
+    assert turns.due_at(1001) == 1300
 
 
 def test_a_connection_of_this_machine_is_found():
