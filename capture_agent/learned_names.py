@@ -20,7 +20,8 @@ T = TypeVar("T")
 _Pair = tuple[str, str]
 
 MOST_PAIRS = 8_192
-"""Pairs of client and server: 74 for each of the 110 pods of a full node."""
+"""Pairs of client and server: 74 for each of the 110 pods of a full node. They take 0.7 MB while the answers are known
+anyway, 3 MB at most with names of common length."""
 
 _NEVER_SERVERS = ("0.", "127.", "169.254.", "::")
 """What blocking resolvers answer, and what never leaves a host or a link: no connection to it is ever observed."""

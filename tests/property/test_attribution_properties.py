@@ -142,13 +142,16 @@ def _sighting(rng: random.Random, lives: list[Life]) -> tuple[str, Observation]:
             dns_question_type="A",
             addresses=(ends[1],) if rng.random() < 0.5 else ("203.0.113.7",),
         )
+    outside = rng.random() < 0.2
     return node, ConnectionObservation(
         observed_at=at,
         network_transport="tcp",
         client_address=ends[0],
-        server_address=ends[1],
+        server_address="203.0.113.7" if outside else ends[1],
         server_port=8080,
         evidence="syn",
+        dns_question_name="outside.example",
+        dns_observed_at=at - nanoseconds(rng.uniform(0, 30)),
     )
 
 
@@ -296,6 +299,19 @@ def test_no_edge_is_attributed_to_a_pod_outside_its_interval(world, rng):
             (interval,) = pods[end.name].addresses
             assert interval.from_at - tolerance <= found.observation.observed_at
             assert found.observation.observed_at < (interval.to_at or ALWAYS) + tolerance
+
+
+@law
+@given(world=worlds(), rng=randoms)
+def test_no_outside_server_is_named_by_what_another_pod_asked_for(world, rng):
+    pods = {record.owner.name: record for record in world.topic if isinstance(record, PodRecord) and record.owner}
+    for found in Worker(world.topic, batched(world.seen, rng), rng).run(restarts=1):
+        seen = found.observation
+        if isinstance(seen, ConnectionObservation) and seen.server_address == "203.0.113.7":
+            for call in found.attributed:
+                (interval,) = pods[call.client.name].addresses
+                asked = interval.from_at <= seen.dns_observed_at < (interval.to_at or ALWAYS)
+                assert call.server.name == ("outside.example" if asked else "203.0.113.7")
 
 
 @pytest.mark.parametrize("seed", range(3))
