@@ -17,14 +17,14 @@ from struct import Struct as Wire
 from typing import NamedTuple
 
 from callgraph.addresses import is_silent
-from callgraph.records import DnsObservation
+from callgraph.records import DnsObservation, Transport
 from capture_agent.dns import parse_dns
 from capture_agent.fingerprints import fingerprint, is_faithful
 from capture_agent.malformed import MalformedError
 from capture_agent.observe import Refusal, observe_answer, observe_syn
 from capture_agent.packet import LINK_RAW, Packet, address_text, parse_packet
 from capture_agent.pipeline import Pipeline
-from capture_agent.plain_answers import read_plain_answer
+from capture_agent.plain_answers import PlainAnswer, read_plain_answer
 from capture_agent.ring import BLOCK_HEADER
 from capture_agent.sightings import Sightings
 from capture_agent.suppression import note_repeat
@@ -143,17 +143,8 @@ class Intake:
         client = address_text(frame[header - 4 : header] if header == 20 else frame[24:40])
         if answer is None or is_silent(client) or _BIG_ENDIAN.unpack_from(frame, header + 4)[0] != len(frame) - header:
             return False
-        seen = DnsObservation(
-            observed_at=at,
-            network_transport="udp",
-            client_address=client,
-            server_address=address_text(frame[12:16] if header == 20 else frame[8:24]),
-            dns_question_name=answer.question_name,
-            dns_question_type=answer.question_type,
-            addresses=answer.addresses,
-            cnames=answer.cnames,
-            ttl_seconds=answer.ttl_seconds,
-        )
+        server = address_text(frame[12:16] if header == 20 else frame[8:24])
+        seen = _observe_plain(answer, "udp", client, server, at)
         self._pipeline.settle("dns", seen, at=at, tap=tap, raw=raw)
         return True
 
@@ -195,6 +186,22 @@ class Intake:
             return observe_answer(packet, parse_dns(message), at, resolver_ports=self._resolver_ports)
         except MalformedError as error:
             return Refusal(error.label)
+
+
+def _observe_plain(
+    answer: PlainAnswer, transport: Transport, client: str, server: str, observed_at: int
+) -> DnsObservation:
+    return DnsObservation(
+        observed_at=observed_at,
+        network_transport=transport,
+        client_address=client,
+        server_address=server,
+        dns_question_name=answer.question_name,
+        dns_question_type=answer.question_type,
+        addresses=answer.addresses,
+        cnames=answer.cnames,
+        ttl_seconds=answer.ttl_seconds,
+    )
 
 
 def cut_syn(frame: bytes) -> SynBytes | None:

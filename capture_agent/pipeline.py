@@ -48,6 +48,8 @@ class Pipeline:
             topic: BatchSeries(topic, identity, codec) for topic in _HEARTBEAT_SOURCE
         }
         self._last_sent_at: dict[TopicName, int] = {}
+        self._refused = False
+        """The broker refused a batch since the last flush: no use in trying again at once."""
 
     @property
     def waiting(self) -> int:
@@ -87,7 +89,10 @@ class Pipeline:
         """Do what is due: full batches always, the rest when it is time to flush."""
         for suppressor in self.suppressors.values():
             suppressor.end_windows(now.steady)
-        self._publish_waiting(now, least=1 if flush else self._limit)
+        if flush:
+            self._refused = False
+        if not self._refused:
+            self._publish_waiting(now, least=1 if flush else self._limit)
         if self.publisher is not None:
             if flush:
                 self._publish_heartbeat(now)
@@ -165,6 +170,7 @@ class Pipeline:
             if delivered:
                 suppressor.confirm(facts, now=now.steady)
             else:
+                self._refused = True
                 self.counters[source].published -= sum(fact.is_new for fact in facts)
                 series.take_back(batch)
                 suppressor.give_back(facts)

@@ -24,6 +24,7 @@ _TO_QUESTION = b"\xc0\x0c"
 _MAX_NAME_BYTES, _MAX_LABEL_BYTES = 255, 63
 _MAX_RECORDS = 64
 _PLAIN = bytes(octet for octet in range(0x21, 0x7F) if octet != 0x5C)
+_TTL_AND_LENGTH = Wire("!IH")
 _TTL_SIGN = 2**31
 """RFC 2181 section 8: a TTL with the highest bit set counts as 0."""
 _FIXED_BYTES = 10
@@ -63,10 +64,15 @@ def read_plain_answer(message: bytes) -> PlainAnswer | None:
         at = _follow_chain(message, at, count, names)
         count -= len(names) - 1
     found = _read_addresses(message, at, count, names[-1], question)
-    texts = [name.text for name in names]
-    if found is None or len(set(texts)) != len(texts) or "" in texts:
+    if found is None:
         return None
-    return PlainAnswer(texts[0], _QUESTIONS[question][0], found[0], tuple(texts[1:]), found[1])
+    kind = _QUESTIONS[question][0]
+    if len(names) == 1:
+        return PlainAnswer(names[0].text, kind, found[0], (), found[1])
+    texts = [name.text for name in names]
+    if len(set(texts)) != len(texts) or "" in texts:
+        return None
+    return PlainAnswer(texts[0], kind, found[0], tuple(texts[1:]), found[1])
 
 
 def _read_addresses(
@@ -79,6 +85,11 @@ def _read_addresses(
     records = message[at : at + count * width]
     if not count or len(records) != count * width:
         return None
+    if count == 1:
+        ttl, length = _TTL_AND_LENGTH.unpack_from(records, len(head))
+        if length != size or not records.startswith(head):
+            return None
+        return (address_text(records[-size:]),), ttl if ttl < _TTL_SIGN else 0
     addresses, least = set(), 2**32
     for start, ttl, length, address in _layout(len(head), size).iter_unpack(records):
         if start != head or length != size:

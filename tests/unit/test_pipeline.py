@@ -157,6 +157,19 @@ def test_a_refused_batch_is_sent_again_and_its_counters_are_told_once_more():
     assert first.record.counters == second.record.counters == BatchCounters(received=1, published=1)
 
 
+def test_a_broker_that_refuses_is_asked_again_at_the_next_flush_and_not_before():
+    publisher = HoldingPublisher()
+    pipeline = make(publisher)
+    for number in range(10):
+        pipeline.settle("dns", answer(number), at=1)
+    for _ in range(5):
+        pipeline.work(at(1), flush=False)
+        publisher.decide(delivered=False)
+    assert len(publisher.batches) == 1
+    pipeline.work(at(2), flush=True)
+    assert len(publisher.batches) == 2
+
+
 def test_a_broker_that_is_away_costs_a_bounded_number_of_batches_and_facts():
     publisher = HoldingPublisher()
     pipeline = make(publisher, entries=1000)
