@@ -6,15 +6,20 @@ Every failure is one sentence with its remedy.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from callgraph.clients import librdkafka_config
+from callgraph.complaints import DISCONNECTED, Complaint, explain, most_telling
 from callgraph.errors import ConfigurationError, TopicError, UnreachableError
+from callgraph.rights import RIGHTS, Operation, Role
 from callgraph.settings import KafkaSettings, TopicSettings
-from callgraph.topics import Topic, full_name, partition_count, topic_config
+from callgraph.tls_probe import speaks_tls, why_untrusted
+from callgraph.topics import Topic, find_topic, full_name, partition_count, topic_config
 
 _POLL_SECONDS = 5.0
+_REQUEST_SECONDS = 10.0
+_COMPLAINTS_KEPT = 100
 
 
 class Broker:
@@ -29,9 +34,9 @@ class Broker:
         from confluent_kafka.admin import AdminClient  # noqa: PLC0415  (28 MB; the agent asks without it)
 
         self._kafka = kafka
-        self._complaints: list[str] = []
+        self._complaints: list[Complaint] = []
         config = librdkafka_config(kafka, client_id=client_id)
-        config |= {"error_cb": lambda error: self._complaints.append(error.str()), "logger": _silent_logger()}
+        config |= {"error_cb": self._hear, "logger": _silent_logger()}
         try:
             self._admin = AdminClient(config)
         except KafkaException as error:
@@ -39,7 +44,10 @@ class Broker:
             raise ConfigurationError(f"the Kafka client refuses its settings: {why} (check the block kafka)") from error
 
     def topics(self) -> dict[str, int]:
-        """Return the broker's topics with their partition counts, once it answers. Raises UnreachableError."""
+        """Return the broker's topics with their partition counts, once it answers. Raises UnreachableError.
+
+        A login or a certificate that is refused is not tried for the whole of `kafka.connect_seconds`.
+        """
         from confluent_kafka import KafkaException  # noqa: PLC0415
 
         deadline = time.monotonic() + self._kafka.connect_seconds
@@ -48,10 +56,24 @@ class Broker:
                 metadata = self._admin.list_topics(timeout=min(_POLL_SECONDS, self._kafka.connect_seconds))
             except KafkaException as error:
                 self._admin.poll(0)
-                if time.monotonic() >= deadline:
-                    raise UnreachableError(self._unreachable(error)) from error
+                told = most_telling(self._complaints)
+                if time.monotonic() >= deadline or (told and told.is_refusal):
+                    raise UnreachableError(self._explain(told, error)) from error
             else:
                 return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def require_role(self, role: Role, settings: TopicSettings, *, group: str = "") -> dict[str, int]:
+        """Check that a role finds its topics, as `require_topics` does, and that it may do its work.
+
+        `group`: the consumer group that it must be able to join. Raises TopicError.
+        """
+        rights = RIGHTS[role]
+        counts = self.require_topics([find_topic(name) for name in rights], settings)
+        if not self._kafka.embedded:  # it has no access control
+            self._require_rights({full_name(name, settings): needed for name, needed in rights.items()})
+            if group:
+                self._require_group(group)
+        return counts
 
     def require_topics(self, wanted: Iterable[Topic], settings: TopicSettings) -> dict[str, int]:
         """Check that the topics are there; create missing ones where the settings say so. Returns partition counts."""
@@ -62,9 +84,12 @@ class Broker:
             self.create_topics(missing, settings)
             present = self._await_topics([full_name(topic.name, settings) for topic in missing])
         elif missing:
-            names = ", ".join(repr(full_name(topic.name, settings)) for topic in missing)
+            absent = [full_name(topic.name, settings) for topic in missing]
+            if not self._kafka.embedded:
+                # A topic that may not be seen is not in the list either.
+                self._require_rights(dict.fromkeys(absent, ()))
             raise TopicError(
-                f"Kafka at {self._kafka.bootstrap_servers} has no topic {names} "
+                f"Kafka at {self._kafka.bootstrap_servers} has no topic {', '.join(map(repr, absent))} "
                 "(create it with `whocalls topics apply`, or set topics.create to true)"
             )
         return {topic.name: present[full_name(topic.name, settings)] for topic in wanted}
@@ -88,7 +113,48 @@ class Broker:
                 future.result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise TopicError(f"cannot create the topic {name!r}: {error.args[0].str()}") from error
+                    denied = error.args[0].code() in (
+                        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+                        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+                    )
+                    remedy = " (grant Create on it, or let somebody run `whocalls topics apply` who may)"
+                    raise TopicError(
+                        f"cannot create the topic {name!r}: {error.args[0].str()}{remedy if denied else ''}"
+                    ) from error
+
+    def _require_rights(self, needed: Mapping[str, tuple[Operation, ...]]) -> None:
+        """See that topics which are there may be used. Brokers before Kafka 2.3 do not say what is allowed."""
+        from confluent_kafka import KafkaError, KafkaException, TopicCollection  # noqa: PLC0415
+
+        described = self._admin.describe_topics(
+            TopicCollection(list(needed)), include_authorized_operations=True, request_timeout=_REQUEST_SECONDS
+        )
+        for name, future in described.items():
+            try:
+                allowed = future.result().authorized_operations
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    raise TopicError(_denied(f"see the topic {name!r}", ("Describe", *needed[name]))) from error
+                continue  # it is not there, or the question is not understood
+            lacking = [each for each in needed[name] if allowed and each.upper() not in _names(allowed)]
+            if lacking:
+                doing = " and ".join(each.lower() for each in lacking)
+                raise TopicError(_denied(f"{doing} the topic {name!r}", lacking))
+
+    def _require_group(self, group: str) -> None:
+        from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
+
+        described = self._admin.describe_consumer_groups(
+            [group], include_authorized_operations=True, request_timeout=_REQUEST_SECONDS
+        )
+        try:
+            allowed = described[group].result().authorized_operations
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                raise TopicError(_denied(f"see the consumer group {group!r}", ("Describe", "Read"))) from error
+            return
+        if allowed and "READ" not in _names(allowed):
+            raise TopicError(_denied(f"join the consumer group {group!r}", ("Read",)))
 
     def _await_topics(self, names: list[str]) -> dict[str, int]:
         """Wait until new topics are in the metadata: brokers learn of them a moment after the answer."""
@@ -101,12 +167,30 @@ class Broker:
                 raise TopicError(f"the topics {names} were created, but do not appear (is the cluster healthy?)")
             time.sleep(0.05)
 
-    def _unreachable(self, error: Any) -> str:
-        why = self._complaints[-1] if self._complaints else error.args[0].str()
-        return (
-            f"cannot reach Kafka at {self._kafka.bootstrap_servers!r} within {self._kafka.connect_seconds:g} s: {why} "
-            "(check kafka.bootstrap_servers and kafka.security_protocol)"
-        )
+    def _hear(self, error: Any) -> None:
+        self._complaints = [*self._complaints[-_COMPLAINTS_KEPT:], Complaint(error.name(), error.str())]
+
+    def _explain(self, told: Complaint | None, error: Any) -> str:
+        return explain(told, self._kafka, otherwise=error.args[0].str(), probed=self._probe(told))
+
+    def _probe(self, told: Complaint | None) -> str:
+        """Ask the listener itself, where librdkafka does not say what the matter is."""
+        if told is None:
+            return ""
+        server = told.server or self._kafka.bootstrap_servers.partition(",")[0].strip()
+        if told.is_untrusted:
+            return why_untrusted(server, self._kafka.tls)
+        if told.name == DISCONNECTED and "SSL" not in self._kafka.security_protocol and speaks_tls(server):
+            return "the listener speaks TLS"
+        return ""
+
+
+def _denied(doing: str, operations: Iterable[str]) -> str:
+    return f"Kafka does not let this user {doing} (grant {' and '.join(operations)} on it, as docs/security.md says)"
+
+
+def _names(operations: Iterable[Any]) -> set[str]:
+    return {operation.name for operation in operations}
 
 
 def _silent_logger() -> Any:

@@ -85,6 +85,7 @@ def _sasl_config(kafka: KafkaSettings) -> dict[str, Any]:
     sasl = kafka.sasl
     secret = read_secret(sasl.password, sasl.password_file, what="kafka.sasl.password_file")
     if sasl.mechanism == "OAUTHBEARER":
+        authorities = {"https.ca.location": sasl.token_ca_file} if sasl.token_ca_file else {}
         return {
             "sasl.mechanism": "OAUTHBEARER",
             "sasl.oauthbearer.method": "oidc",
@@ -92,5 +93,5 @@ def _sasl_config(kafka: KafkaSettings) -> dict[str, Any]:
             "sasl.oauthbearer.client.secret": secret,
             "sasl.oauthbearer.token.endpoint.url": sasl.token_url,
             "sasl.oauthbearer.scope": sasl.scope,
-        }
+        } | authorities
     return {"sasl.mechanism": sasl.mechanism, "sasl.username": sasl.username, "sasl.password": secret}

@@ -37,6 +37,9 @@ class SaslSettings(SettingsGroup, frozen=True, kw_only=True):
     password: Annotated[str, Meta(description="Password or client secret; prefer the file, or the environment.")] = ""
     password_file: Annotated[str, Meta(description="File that holds the password or client secret.")] = ""
     token_url: Annotated[str, Meta(description="OAUTHBEARER: the token endpoint (client credentials grant).")] = ""
+    token_ca_file: Annotated[
+        str, Meta(description="OAUTHBEARER: PEM file of the token endpoint's authorities; empty: the system's.")
+    ] = ""
     scope: Annotated[str, Meta(description="OAUTHBEARER: the scope to ask for.")] = ""
 
 

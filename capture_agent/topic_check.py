@@ -16,7 +16,6 @@ import msgspec
 from callgraph import errors
 from callgraph.errors import UnreachableError, WhocallsError
 from callgraph.settings import KafkaSettings, TopicSettings
-from callgraph.topics import find_topic
 
 _MOST_BYTES = 65_536
 
@@ -60,9 +59,7 @@ def require_topics(kafka: KafkaSettings, topics: TopicSettings) -> None:
     """See that Kafka is there with the agent's topics. Raises UnreachableError and TopicError."""
     from callgraph.broker import Broker  # noqa: PLC0415  (28 MB)
 
-    Broker(kafka, client_id="whocalls-agent").require_topics(
-        [find_topic("dns-answers"), find_topic("connections")], topics
-    )
+    Broker(kafka, client_id="whocalls-agent").require_role("agent", topics)
 
 
 def _answer(check: Callable[[], None], writer: int) -> None:

@@ -123,8 +123,9 @@ def free_ports(count: int) -> list[int]:
 class ApacheKafka:
     """One broker that is its own controller.
 
-    `listeners` are security protocols beside PLAINTEXT, each on a port of its own; `properties` go over the defaults
-    (key stores, authorizer); `users` are SCRAM-SHA-512 users with their passwords, made when the storage is formatted.
+    `listeners` are security protocols beside PLAINTEXT, each on a port of its own, or NAME:PROTOCOL; `properties` go
+    over the defaults (key stores, authorizer); `users` are SCRAM users with their passwords, made when the storage is
+    formatted.
     """
 
     def __init__(
@@ -134,14 +135,16 @@ class ApacheKafka:
         listeners: Iterable[str] = (),
         properties: Mapping[str, str] | None = None,
         users: Mapping[str, str] | None = None,
+        java_options: Iterable[str] = (),
     ) -> None:
         self.about = f"Apache Kafka {kafka_version()}"
         self._folder = folder
         self._java = find_java()
         self._jars = fetch_jars()
-        names = ["PLAINTEXT", *listeners]
-        *ports, self._controller_port = free_ports(len(names) + 1)
-        self.ports = dict(zip(names, ports, strict=True))
+        self._java_options = list(java_options)
+        self._protocols = dict(_name_and_protocol(listener) for listener in ("PLAINTEXT", *listeners))
+        *ports, self._controller_port = free_ports(len(self._protocols) + 1)
+        self.ports = dict(zip(self._protocols, ports, strict=True))
         self._properties = self._default_properties() | dict(properties or {})
         self._users = dict(users or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -195,7 +198,7 @@ class ApacheKafka:
     def _default_properties(self) -> dict[str, str]:
         controller = f"{HOST}:{self._controller_port}"
         listeners = ",".join(f"{name}://{self.address(name)}" for name in self.ports)
-        protocols = ",".join(f"{name}:{name}" for name in self.ports)
+        protocols = ",".join(f"{name}:{protocol}" for name, protocol in self._protocols.items())
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -234,7 +237,8 @@ class ApacheKafka:
         users = [
             word
             for name, password in self._users.items()
-            for word in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]")
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+            for word in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
         ]
         tool = self._command("kafka.tools.StorageTool", "format", "--standalone", "-t", _CLUSTER_ID, "-c", draft.name)
         run = subprocess.run([*tool, *users], cwd=self._folder, capture_output=True, text=True, check=False)
@@ -244,7 +248,7 @@ class ApacheKafka:
 
     def _command(self, *arguments: str) -> list[str]:
         # The first compiler alone and the simplest collector: a test's broker lives for minutes.
-        options = ["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        options = ["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *self._java_options]
         log = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}"
         return [self._java, *options, log, "-cp", f"{self._jars}/*", *arguments]
 
@@ -274,6 +278,11 @@ class ApacheKafka:
     def _log_tail(self) -> str:
         told = [(self._folder / name) for name in ("kafka.out", "kafka.log")]
         return "".join(path.read_text(encoding="utf-8", errors="replace")[-2_000:] for path in told if path.exists())
+
+
+def _name_and_protocol(listener: str) -> tuple[str, str]:
+    name, _, protocol = listener.partition(":")
+    return name, protocol or name
 
 
 _LOG4J2 = """\

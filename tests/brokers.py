@@ -108,10 +108,11 @@ def make_broker(
     listeners: Iterable[str] = (),
     properties: Mapping[str, str] | None = None,
     users: Mapping[str, str] | None = None,
+    java_options: Iterable[str] = (),
 ) -> BrokerProcess:
     """Make a broker of a test's own, not started yet; with security only where it is Apache's."""
     if choice == "apache":
-        return ApacheKafka(folder, listeners=listeners, properties=properties, users=users)
+        return ApacheKafka(folder, listeners=listeners, properties=properties, users=users, java_options=java_options)
     if listeners or properties or users:
         pytest.skip(f"needs Apache Kafka, and this session uses {choice}")
     if choice == "embedded":

@@ -66,6 +66,8 @@ def run_demo(folder: Path, out: Path) -> None:
             "WHOCALLS_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "WHOCALLS_KAFKA_EMBEDDED": "true",
             "WHOCALLS_PROCESSOR_LISTEN": "127.0.0.1:0",
+            # What only moves a last_seen would else be acknowledged up to a minute later.
+            "WHOCALLS_PROCESSOR_LAST_SEEN_SECONDS": "0",
         }
         with Supervisor(folder, environment) as supervisor:
             _run_roles(supervisor, shop, out)

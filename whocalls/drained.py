@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from callgraph.clients import consumer_config
 from callgraph.errors import WhocallsError
@@ -37,14 +38,42 @@ def await_drained(
 
 
 def _await_stage(consumer: object, names: Sequence[str], deadline: float, check: Callable[[], None]) -> int:
+    from confluent_kafka import KafkaException  # noqa: PLC0415  (as above)
+
     while True:
         check()
-        left, total = _distance(consumer, names)
-        if left == 0:
-            return total
+        try:
+            left, total = _distance(consumer, names)
+        except KafkaException as error:
+            if not is_passing(error.args[0]):
+                raise WhocallsError(f"cannot ask how far the processor is: {error.args[0].str()}") from error
+            behind = f"how far the processor is cannot be asked yet: {error.args[0].str()}"
+        else:
+            if left == 0:
+                return total
+            behind = f"the processor is still {left} records behind on {', '.join(names)} (see its log)"
         if time.monotonic() > deadline:
-            raise WhocallsError(f"the processor is still {left} records behind on {', '.join(names)} (see its log)")
+            raise WhocallsError(behind)
         time.sleep(0.1)
+
+
+def is_passing(error: Any) -> bool:
+    """Tell whether an error of the client will pass: on a fresh broker the group's coordinator is not there at once."""
+    from confluent_kafka import KafkaError  # noqa: PLC0415  (as above)
+
+    passing = (
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  (the client's own codes have no public name)
+        KafkaError._WAIT_COORD,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._TRANSPORT,  # noqa: SLF001
+    )
+    return error.code() in passing
 
 
 def _distance(consumer: object, names: Sequence[str]) -> tuple[int, int]:

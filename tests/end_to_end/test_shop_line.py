@@ -73,6 +73,7 @@ def finished_line(kafka, tmp_path_factory):
         "WHOCALLS_TOPICS_PREFIX": topics.prefix,
         "WHOCALLS_TOPICS_PARTITIONS": "2",
         "WHOCALLS_PROCESSOR_LISTEN": "127.0.0.1:0",
+        "WHOCALLS_PROCESSOR_LAST_SEEN_SECONDS": "0",
         "WHOCALLS_PROCESSOR_GROUP": "shop-line",
     }
     with Supervisor(folder, environment) as supervisor:

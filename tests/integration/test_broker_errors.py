@@ -14,7 +14,7 @@ from callgraph.settings import KafkaSettings, SaslSettings, TlsSettings
 from callgraph.topics import find_topic
 from tests.apache_kafka import free_ports
 
-REMEDY = r" \(check kafka\.bootstrap_servers and kafka\.security_protocol\)$"
+REMEDY = r" \(check kafka\.(bootstrap_servers and kafka\.security_protocol|sasl\.username and password)\)$"
 SCRAM = {
     "sasl.enabled.mechanisms": "SCRAM-SHA-512",
     "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config": (
