@@ -40,11 +40,11 @@ class KubeCluster:
         self._discovery = client.DiscoveryV1Api(self._api)
 
     def __enter__(self) -> Self:
-        self._core.create_namespace({"metadata": {"name": self.namespace}}, _preload_content=False).release_conn()
+        _body(self._core.create_namespace({"metadata": {"name": self.namespace}}, _preload_content=False))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._core.delete_namespace(self.namespace, _preload_content=False).release_conn()
+        _body(self._core.delete_namespace(self.namespace, _preload_content=False))
         self._api.rest_client.pool_manager.clear()
 
     def run_pod(self, name: str, address: str) -> str:
@@ -53,24 +53,20 @@ class KubeCluster:
         pod["spec"] = {"nodeName": "whocalls-no-such-node", "containers": [_PAUSE_CONTAINER]}
         made = self._create_pod({part: pod[part] for part in ("apiVersion", "kind", "metadata", "spec")})
         running = made | {"status": pod["status"] | {"containerStatuses": [_running("2026-01-01T00:00:02Z")]}}
-        self._core.replace_namespaced_pod_status(name, self.namespace, running, _preload_content=False).release_conn()
+        _body(self._core.replace_namespaced_pod_status(name, self.namespace, running, _preload_content=False))
         return made["metadata"]["uid"]
 
     def delete_pod(self, name: str) -> None:
         """Delete a pod without grace."""
-        self._core.delete_namespaced_pod(
-            name, self.namespace, grace_period_seconds=0, _preload_content=False
-        ).release_conn()
+        _body(self._core.delete_namespaced_pod(name, self.namespace, grace_period_seconds=0, _preload_content=False))
 
     def make_service(self, name: str) -> None:
         """Create a Service whose address the cluster chooses, and a slice of it."""
         service = self._own(a_service(name))
         del service["spec"]["clusterIP"], service["spec"]["clusterIPs"]
-        self._core.create_namespaced_service(self.namespace, service, _preload_content=False).release_conn()
+        _body(self._core.create_namespaced_service(self.namespace, service, _preload_content=False))
         endpoints = self._own(a_slice(f"{name}-1", a_pod("x", "10.250.0.9"), service=name))
-        self._discovery.create_namespaced_endpoint_slice(
-            self.namespace, endpoints, _preload_content=False
-        ).release_conn()
+        _body(self._discovery.create_namespaced_endpoint_slice(self.namespace, endpoints, _preload_content=False))
 
     def _own(self, obj: Json) -> Json:
         metadata = {name: value for name, value in obj["metadata"].items() if name in ("name", "labels", "annotations")}
@@ -102,6 +98,7 @@ def _running(since: str) -> Json:
 
 
 def _body(answer: Any) -> Json:
+    """Read an answer to its end, so that the connection can be used again."""
     try:
         return json.loads(answer.read())
     finally:
