@@ -98,6 +98,18 @@ def test_a_key_is_not_trusted_where_a_name_leads_into_a_ttl():
     assert not is_faithful(raw)
 
 
+def test_records_of_different_shape_are_not_cut_alike():
+    """The second record is a byte longer; cut like the first, its class would be taken for a part of its TTL."""
+    messages = []
+    for record_class in (b"\0\1", b"\0\3"):
+        second = wire_name("x") + b"\0\1" + record_class + struct.pack("!IH", 30, 4) + ADDRESSES[1]
+        messages.append(message("x", A, [record(POINTER, A, ADDRESSES[0]), second]))
+    internet, chaos = messages
+    assert is_faithful(internet)
+    assert meaning(internet) != meaning(chaos)
+    assert key_of(internet) != key_of(chaos)
+
+
 def test_a_key_is_not_trusted_where_a_label_holds_a_zero():
     name = b"\3a\0b\7example\0"
     raw = struct.pack("!6H", 1, 0x8180, 1, 1, 0, 0) + name + b"\0\1\0\1" + record(POINTER, A, ADDRESSES[0])

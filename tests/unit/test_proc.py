@@ -15,6 +15,7 @@ from capture_agent.proc import Namespace, ProcReader, find_pod_uid
 from capture_agent.reading_turns import ReadingTurns
 
 UID = "0b1d4d66-3c5f-4a86-9ad6-0a64a1a6f6cd"
+OTHER_UID = "7c2f9a10-58be-4c1d-8f3e-6f0d2b9e4a71"
 SYSTEMD_UID = UID.replace("-", "_")
 TABLE = (
     "  sl  local_address rem_address   st\n"
@@ -90,9 +91,10 @@ def test_a_namespace_whose_processes_are_all_gone_gives_nothing(tmp_path):
     assert read(tmp_path, "10", "11") == ([], 0, {})
 
 
-def test_processes_of_different_pods_leave_the_pod_open(tmp_path):
+@pytest.mark.parametrize("other", ["0::/system.slice/kubelet.service", f"0::/kubepods/pod{OTHER_UID}/1"])
+def test_processes_of_different_pods_leave_the_pod_open(tmp_path, other):
     make_process(tmp_path, 10)
-    make_process(tmp_path, 11, cgroup="0::/system.slice/kubelet.service")
+    make_process(tmp_path, 11, cgroup=other)
     [seen] = read(tmp_path, "10", "11").observations
     assert seen.pod_uid is None
 
