@@ -125,7 +125,10 @@ class KubeClient:
         return str(self._api.configuration.host)
 
     def reload_credentials(self) -> None:
-        """Read the token, the certificate or the plugin's answer anew; threads that ask together share one reading."""
+        """Read the token, the certificate or the plugin's answer anew; threads that ask together share one reading.
+
+        Raises ConfigurationError; the old credentials stay in use.
+        """
         asked_at = time.monotonic()
         with self._lock:
             if self._loaded_at < asked_at:
@@ -233,8 +236,16 @@ def _context_namespace(config: Any, settings: WatcherSettings) -> str:
 
 
 def _credential_headers(configuration: Any) -> dict[str, str]:
-    """Return the headers that carry a token or a password; certificates are in the TLS layer."""
-    settings = configuration.auth_settings().values()
+    """Return the headers that carry a token; certificates are in the TLS layer. Raises KubeError.
+
+    The pod's own token is read again by the loader's hook, at most once a minute.
+    """
+    from kubernetes.config import ConfigException  # noqa: PLC0415  (with the client)
+
+    try:
+        settings = configuration.auth_settings().values()
+    except (ConfigException, OSError, ValueError) as error:
+        raise KubeError(Failure("connection", message=f"cannot read the credentials: {error}")) from error
     return {setting["key"]: setting["value"] for setting in settings if setting["in"] == "header" and setting["value"]}
 
 

@@ -6,6 +6,7 @@ clock counts.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -14,6 +15,7 @@ import uuid
 
 import msgspec
 
+from callgraph.errors import ConfigurationError
 from callgraph.telemetry import Logger
 from stream_processor.kube_client import KubeClient, KubeError
 from stream_processor.lease import Lease, Step, claim, decide, give_up
@@ -108,7 +110,8 @@ class LeaseKeeper(threading.Thread):
         """Say what is wrong, once for each new reason. A 409 is another watcher being faster: no trouble."""
         failure = error.failure
         if failure.code == 401:
-            self._client.reload_credentials()
+            with contextlib.suppress(ConfigurationError):  # the watches say it, and it is tried again
+                self._client.reload_credentials()
         reason = f"{failure.kind} {failure.code}"
         if failure.code != 409 and reason != self._trouble:
             self._trouble = reason

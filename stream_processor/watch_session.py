@@ -36,6 +36,13 @@ def plan_scopes(namespaces: tuple[str, ...]) -> list[Scope]:
     ]
 
 
+def require_alive(*threads: threading.Thread) -> None:
+    """Raise RuntimeError for a thread that ended by a fault of ours: the process must not go on without it."""
+    for thread in threads:
+        if not thread.is_alive():
+            raise RuntimeError(f"the thread {thread.name!r} ended (its traceback is above)")
+
+
 class WatchSession:
     """One term of an active watcher."""
 
@@ -81,6 +88,7 @@ class WatchSession:
             self._take(self._queue.get(timeout=_RETRY_HEARTBEAT_SECONDS))
         except Empty:
             self._report.turn()
+            require_alive(self._pulse, *self._threads)
         if due:
             self._beat()
         if time.monotonic() >= self._expiry_at:

@@ -11,6 +11,7 @@ import threading
 import time
 from queue import Full, Queue
 
+from callgraph.errors import ConfigurationError
 from stream_processor.feed import (
     Changed,
     Listed,
@@ -24,7 +25,7 @@ from stream_processor.feed import (
 )
 from stream_processor.kube_client import KubeClient, KubeError, Stream
 from stream_processor.settings import WatchSettings
-from stream_processor.watch import Failure, Phase, Request, Watch, accept_header, resource_path
+from stream_processor.watch import Failure, Phase, Request, Verdict, Watch, accept_header, resource_path
 from stream_processor.watch_messages import Bookmark, Change, LineSplitter, MessageReader
 
 _STOP_CHECK_SECONDS = 0.5
@@ -184,8 +185,14 @@ class WatchThread(threading.Thread):
         self._is_troubled = True
         self._put(Troubled(self.scope, failure, verdict))
         if verdict.action == "unauthorized":
-            self._client.reload_credentials()
+            self._reload_credentials(verdict)
         return verdict.pause
+
+    def _reload_credentials(self, verdict: Verdict) -> None:
+        try:
+            self._client.reload_credentials()
+        except ConfigurationError as error:
+            self._put(Troubled(self.scope, Failure("connection", message=str(error)), verdict))
 
     def _recover(self) -> None:
         if self._is_troubled:

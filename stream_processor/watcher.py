@@ -12,7 +12,7 @@ import time
 import msgspec
 
 from callgraph.broker import Broker
-from callgraph.errors import ConfigurationError, UnreachableError
+from callgraph.errors import ConfigurationError, TopicError, UnreachableError
 from callgraph.records import KubeObject, NodeRecord, WatermarkRecord
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
@@ -23,7 +23,7 @@ from stream_processor.lease_keeper import LeaseKeeper
 from stream_processor.object_files import read_objects
 from stream_processor.projection import Projector, close
 from stream_processor.settings import AttributionSettings, WatcherSettings
-from stream_processor.watch_session import WatchSession, plan_scopes
+from stream_processor.watch_session import WatchSession, plan_scopes, require_alive
 from stream_processor.watcher_report import WatcherReport
 from stream_processor.watcher_status import WatcherStatus, serve_status
 
@@ -94,6 +94,7 @@ class _Program(msgspec.Struct, frozen=True, kw_only=True):
                 if keeper is None or keeper.is_held():
                     self._serve_term(client, report, keeper=keeper, stop=stop)
                 else:
+                    require_alive(keeper)
                     report.stand_by()
                     stop.wait(_STANDBY_SECONDS)
         finally:
@@ -123,7 +124,7 @@ class _Program(msgspec.Struct, frozen=True, kw_only=True):
         """Run a session; where Kafka took its records at first and then not, the next term begins with what it has."""
         try:
             session.run()
-        except UnreachableError as error:
+        except (TopicError, UnreachableError) as error:
             if not session.has_published:
                 raise
             self.log.warning(

@@ -125,6 +125,18 @@ def test_an_expired_token_is_read_again_from_where_it_came(server, tmp_path):
         watching.wait_for_watermark(after=time.time_ns())
 
 
+def test_a_kubeconfig_that_is_away_when_the_token_expires_is_waited_for(server, tmp_path):
+    server.switches.users = {"first": "watcher"}
+    with watch(server, tmp_path, token="first") as watching:
+        watching.wait_for_watermark()
+        (tmp_path / "kubeconfig.yaml").unlink()
+        server.switches.users = {"second": "watcher"}
+        server.cut()
+        wait_until(lambda: any("cannot load" in str(fields.get("why")) for _, fields in list(watching.log.lines)))
+        server.write_kubeconfig(tmp_path, token="second")
+        watching.wait_for_watermark(after=time.time_ns())
+
+
 def test_a_resource_that_the_server_does_not_know_is_as_good_as_denied(server, tmp_path):
     server.switches.failures["endpointslices"] = [404] * 1000
     with watch(server, tmp_path) as watching:
