@@ -19,6 +19,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 import msgspec
+import yaml
 
 from callgraph.errors import ConfigurationError, UnreachableError
 from stream_processor.settings import WatcherSettings
@@ -38,6 +39,8 @@ _LAST_ACK_RECEIVED = struct.Struct("@I")
 _LAST_ACK_RECEIVED_OFFSET = 56
 """Of `tcpi_last_ack_recv` in struct tcp_info: eight bytes of flags, then the thirteenth 32-bit field."""
 _CHUNK_BYTES = 1 << 18
+_MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError)
+"""What the official loader raises for a file whose parts are not what it takes them for."""
 
 
 class KubeError(Exception):
@@ -204,9 +207,9 @@ def _load_client(settings: WatcherSettings) -> tuple[Any, str]:
         else:
             _load_kubeconfig(config, settings, configuration)
             namespace = _context_namespace(config, settings)
-    except (config.ConfigException, OSError, ValueError) as error:
+    except (config.ConfigException, yaml.YAMLError, OSError, *_MISSHAPEN) as error:
         raise ConfigurationError(
-            f"cannot load {settings.kubeconfig or 'the Kubernetes configuration'!r}: {error} "
+            f"cannot load {settings.kubeconfig or 'the Kubernetes configuration'!r}: {' '.join(str(error).split())} "
             "(set watcher.kubeconfig, or watcher.objects_file for a file of objects)"
         ) from error
     api = client.ApiClient(configuration)
