@@ -38,7 +38,12 @@ class SuppressionSettings(SettingsGroup, frozen=True, kw_only=True):
         ),
     ] = 65_536
     names_per_client: Annotated[
-        int, Meta(description="Distinct names from one client in a window; any pod can forge answers.", ge=1)
+        int,
+        Meta(
+            description="Distinct names from one client in a window, and distinct servers: any pod can forge answers, "
+            "and scan ports.",
+            ge=1,
+        ),
     ] = 4_096
 
 

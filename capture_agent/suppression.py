@@ -8,8 +8,8 @@ that has got a new owner meanwhile speaks for the new one. A fact that was not s
 A packet is seen at several taps of one node (veth, bridge, tunnel). Repeats count at the tap of the first sighting
 only.
 
-Everything is bounded: facts, their raw bytes, and distinct names from one client in a window. Where room is needed,
-what was never seen again goes first, so one-off names do not crowd out what repeats.
+Everything is bounded: facts, their raw bytes, and what one client can make up in a window: names, or servers. Where
+room is needed, what was never seen again goes first, so one-off names do not crowd out what repeats.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from callgraph.records import ConnectionObservation, DnsObservation
 
 Observation = DnsObservation | ConnectionObservation
-Outcome = Literal["new", "repeat", "overflow", "names_overflow"]
+Outcome = Literal["new", "repeat", "overflow", "client_overflow"]
 
 RAW_FORMS_PER_FACT = 8
 """Byte forms remembered for one fact: with and without EDNS, flags of several resolvers, spellings."""
@@ -66,7 +66,7 @@ class Suppressor:
         self._windows: deque[tuple[int, Fact]] = deque()
         self._proven: deque[tuple[int, Fact]] = deque()
         """Windows of facts that were passed over when room was needed, because they repeat."""
-        self._names: dict[str, set[str]] = {}
+        self._names: dict[str, set[Hashable]] = {}
         self._names_until = 0
         self.raw: dict[bytes, Fact] = {}
         """Known byte forms; the packet loop looks here first."""
@@ -90,8 +90,8 @@ class Suppressor:
             return "repeat"
         if len(self._facts) >= self._entries and not self._forget_oldest():
             return "overflow"
-        if isinstance(observation, DnsObservation) and not (self._keeps_all or self._admit_name(observation, at)):
-            return "names_overflow"
+        if not (self._keeps_all or self._admit(observation, at)):
+            return "client_overflow"
         fact = Fact(key, observation, tap, at)
         self._facts[key] = fact
         self._waiting.append(fact)
@@ -137,7 +137,8 @@ class Suppressor:
         else:
             self._forget(fact)
 
-    def _admit_name(self, observation: DnsObservation, at: int) -> bool:
+    def _admit(self, observation: Observation, at: int) -> bool:
+        """Bound what one client can make up in a window: names, or servers with their ports."""
         if not self._names_until - self._window_ns <= at < self._names_until:
             # The window is over, or the clock was set back.
             self._names.clear()
@@ -145,10 +146,15 @@ class Suppressor:
         names = self._names.get(observation.client_address)
         if names is None:
             names = self._names[observation.client_address] = set()
-        if observation.dns_question_name not in names:
+        if isinstance(observation, DnsObservation):
+            name: Hashable = observation.dns_question_name
+        else:
+            # The hash alone: a few bytes less for each of many, and a collision admits one server too many.
+            name = hash((observation.server_address, observation.server_port))
+        if name not in names:
             if len(names) >= self._names_per_client:
                 return False
-            names.add(observation.dns_question_name)
+            names.add(name)
         return True
 
     def _remember_raw(self, fact: Fact, raw: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from callgraph.records import ConnectionObservation, DnsObservation
 from capture_agent.suppression import RAW_FORMS_PER_FACT, Suppressor, carry
@@ -179,9 +180,17 @@ def test_what_the_broker_does_not_have_makes_no_room():
 def test_names_of_one_client_are_bounded_in_a_window():
     suppressor = make(names=2)
     outcomes = [suppressor.offer(answer(name), at=1) for name in ("a", "b", "c")]
-    assert outcomes == ["new", "new", "names_overflow"]
+    assert outcomes == ["new", "new", "client_overflow"]
     assert suppressor.offer(answer("c", client="10.0.0.2"), at=1) == "new"
     assert suppressor.offer(answer("d"), at=1 + WINDOW) == "new"
+
+
+def test_servers_of_one_client_are_bounded_in_a_window():
+    """A pod that scans ports must not push out what others do."""
+    suppressor = make(names=2)
+    scan = [replace(connection(), server_port=port) for port in (1, 2, 3)]
+    assert [suppressor.offer(each, at=1) for each in scan] == ["new", "new", "client_overflow"]
+    assert suppressor.offer(replace(scan[2], client_address="10.0.0.2"), at=1) == "new"
 
 
 def test_a_clock_that_was_set_back_does_not_shut_a_client_out():
