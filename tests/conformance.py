@@ -16,13 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests import conformance_identity, conformance_mapper
+from tests import conformance_exports, conformance_identity, conformance_mapper
 from tests.conformance_packets import SUITES as PACKET_SUITES
 
 Case = dict[str, Any]
 Runner = Callable[[Case], str | None]
 
-SUITES: dict[str, Runner] = {**PACKET_SUITES, **conformance_mapper.SUITES}
+SUITES: dict[str, Runner] = {**PACKET_SUITES, **conformance_mapper.SUITES, **conformance_exports.SUITES}
+EXCEPTIONS: dict[str, str] = {**conformance_mapper.EXCEPTIONS, **conformance_exports.EXCEPTIONS}
 
 
 class Result(NamedTuple):
@@ -46,7 +47,7 @@ def run_file(path: Path) -> Iterator[Result]:
 
 def _run_suites(cases: list[Case]) -> Iterator[Result]:
     for case in cases:
-        run, exception = SUITES.get(case["suite"]), conformance_mapper.EXCEPTIONS.get(case["id"])
+        run, exception = SUITES.get(case["suite"]), EXCEPTIONS.get(case["id"])
         if run is None:
             yield Result(case["id"], "skipped", f"suite {case['suite']}")
         elif exception is not None:

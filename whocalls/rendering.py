@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sink_exporter.files import write_atomically
+from sink_exporter.filters import Filter, filter_graph
 from sink_exporter.formats import FORMATS, render_graph
 
 if TYPE_CHECKING:
@@ -47,15 +49,20 @@ def filter_options(command: F) -> F:
 
 def print_graph(graph: CallGraph, *, output: str, output_file: str | None, empty: str, **filters: Any) -> None:
     """Filter the graph and write it in the format asked for; an empty one says why on stderr."""
-    from sink_exporter.filters import Filter, filter_graph  # noqa: PLC0415  (help stays light)
+    write_output(render_graph(choose_part(graph, empty=empty, **filters), output), output_file)
 
+
+def choose_part(graph: CallGraph, *, empty: str, **filters: Any) -> CallGraph:
+    """Filter the graph; an empty one says why on stderr."""
     chosen = filter_graph(graph, Filter(**filters))
     if not chosen.arrows:
         click.echo(empty if not graph.arrows else "no call passes the filters", err=True)
-    text = render_graph(chosen, output)
-    if output_file in (None, "-"):
-        click.echo(text, nl=False)
-        return
-    from sink_exporter.files import write_atomically  # noqa: PLC0415
+    return chosen
 
-    write_atomically(Path(str(output_file)), text.encode())
+
+def write_output(text: str, path: str | None) -> None:
+    """Write to a file, whole or not at all, or to stdout."""
+    if path in (None, "-"):
+        click.echo(text, nl=False)
+    else:
+        write_atomically(Path(str(path)), text.encode())

@@ -167,7 +167,10 @@ def _replicaset(workload: str, namespace: str) -> dict[str, Any]:
     metadata = _metadata("ReplicaSet", namespace, name, START - timedelta(days=3))
     metadata["labels"] = {"app": workload, "pod-template-hash": template_hash(workload)}
     metadata["ownerReferences"] = _controller("Deployment", "apps/v1", namespace, workload)
-    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata}
+    labels = {"matchLabels": metadata["labels"]}
+    template = {"metadata": {"labels": metadata["labels"]}, "spec": {"containers": [{"name": "server"}]}}
+    spec = {"replicas": 1, "selector": labels, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec}
 
 
 def _pod(pod: Pod, namespace: str) -> dict[str, Any]:
