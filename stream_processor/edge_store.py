@@ -1,7 +1,7 @@
 """Edges by key in little memory: those last used as objects, the others as bytes. Pure.
 
-An edge takes 3.8 kB as an object and 0.7 kB as MessagePack, and a worker holds a hundred thousand of them, of which most
-are not mentioned for a minute. To decode one and to encode it again takes 4 to 6 microseconds.
+An edge takes 3.8 kB as an object and 0.7 kB as MessagePack, and a worker holds a hundred thousand of them, most of
+which are not mentioned for a minute. To decode one and to encode it again takes 4 to 6 microseconds.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 
 from callgraph.clients import producer_config
 from callgraph.codec import Codec, encode, schema_header
-from callgraph.errors import UnreachableError
+from callgraph.complaints import Complaint, refused_delivery
 from callgraph.records import Record
 from callgraph.settings import KafkaSettings
 
@@ -103,9 +103,4 @@ class Outbox:
         if error is None:
             then()
             return
-        self._fail(
-            UnreachableError(
-                f"cannot deliver to the topic {topic!r} at {self._servers!r} within {DELIVERY_SECONDS:g} s: "
-                f"{error.str()} (check that the brokers are up and that this user may write)"
-            )
-        )
+        self._fail(refused_delivery(Complaint(error.name(), error.str()), topic=topic, servers=self._servers))

@@ -196,10 +196,19 @@ def _run(main: Any) -> BaseException | None:
 
 def _explain(failure: BaseException, log: Logger) -> BaseException:
     """Turn a failure into what the command shows: one sentence, or exit code 70."""
-    from aiokafka.errors import KafkaError  # noqa: PLC0415
+    from aiokafka.errors import (  # noqa: PLC0415
+        ClusterAuthorizationFailedError,
+        GroupAuthorizationFailedError,
+        KafkaError,
+        TopicAuthorizationFailedError,
+    )
 
     if isinstance(failure, WhocallsError):
         return failure
+    if isinstance(
+        failure, ClusterAuthorizationFailedError | GroupAuthorizationFailedError | TopicAuthorizationFailedError
+    ):
+        return TopicError(f"Kafka does not let this user go on: {failure} (grant the rights of docs/security.md)")
     if isinstance(failure, KafkaError):
         return UnreachableError(f"Kafka refused: {failure} (check the cluster, and this user's rights)")
     log.error("processor_failed", exc_info=failure)

@@ -22,9 +22,11 @@ from callgraph.records import (
     PodRecord,
     Record,
     WatermarkRecord,
+    Workload,
 )
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.topics import TOPICS, TopicName, full_name
+from stream_processor.fold import edge_key
 
 SECOND = 1_000_000_000
 BEGIN = 1_767_225_600 * SECOND
@@ -91,12 +93,22 @@ class ShopStream:
             self._sequence += 1
         self.flush()
 
+    def send_strangers(self, count: int) -> None:
+        """Fill the call graph with edges of another cluster, which take their time to be read."""
+        for number in range(count):
+            client = Workload(cluster="elsewhere", namespace="", kind="Pod", name=f"stranger-{number}")
+            edge = Edge(client=client, server=client)
+            self.send("call-graph", edge, key=edge_key(edge))
+            self._producer.poll(0)
+        self.flush()
+
     def graph(self) -> Counter[tuple[str, str, int | None]]:
         """Read the newest edge of each key: how many observations between which ends."""
         return Counter(
             {
                 (edge.client.name, edge.server.name, edge.server_port): edge.observations
                 for edge in (decode(value, Edge) for value in self.read("call-graph").values() if value)
+                if edge.client.cluster == "here"
             }
         )
 

@@ -94,12 +94,28 @@ def test_what_waits_for_the_inventory_is_not_committed_and_survives_a_kill(strea
     worker.await_ready()
     stream.send_batches(10)
     await_that(lambda: worker.metric("whocalls_processor_held_observations") == 400, what="the hold")
+    stream.send("calls", b"{")
+    await_that(lambda: stream.committed("calls") == 1, what="a commit of what is not held")
     assert stream.committed("dns-answers") == stream.committed("connections") == 0
     worker.kill()
     stream.send_inventory(watermark=KNOWN_FOR_GOOD)
     start_worker().await_ready()
     await_graph(stream)
     await_that(lambda: stream.committed("dns-answers") + stream.committed("connections") == 10, what="the commit")
+
+
+def test_counts_that_were_not_yet_published_survive_a_kill_and_a_long_restoration(stream, start_worker):
+    stream.send_inventory()
+    worker = start_worker(last_seen_seconds=3600)
+    for batches in (40, 80):
+        stream.send_batches(40)
+        await_that(lambda batches=batches: worker.metric("whocalls_processor_folded_total") == batches * 40)
+    worker.kill()
+    assert stream.graph() != stream.expected
+    # The successor finds calls at once, and must not fold them before it has read this.
+    stream.send_strangers(40_000)
+    start_worker().await_ready()
+    await_graph(stream)
 
 
 def test_what_is_due_later_is_published_when_the_worker_is_asked_to_end(stream, start_worker):

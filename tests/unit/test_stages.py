@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from callgraph.codec import decode, encode
@@ -131,6 +132,22 @@ def test_a_batch_that_comes_to_nothing_is_acknowledged_without_sending(bench):
     assert bench.outbox.held == []
     bench.move_watermark(LATER * 2)
     bench.resolving.settle(now=0)
+    assert bench.acknowledged == [5]
+
+
+def test_a_batch_of_which_a_part_is_held_is_not_acknowledged():
+    bench = Bench(watermark=SEEN_AT)
+    early, late = (
+        msgspec.json.decode(batch(1, at=at), type=ConnectionBatch) for at in (SEEN_AT - 100 * SECOND, SEEN_AT)
+    )
+    both = msgspec.structs.replace(early, observations=early.observations + late.observations)
+    bench.resolving.take(message(5, encode(both)), now=0)
+    bench.resolving.settle(now=0)
+    assert [call.origin.indexes for call in calls_of(bench.outbox.deliver())] == [(0,)]
+    assert bench.acknowledged == []
+    bench.move_watermark(LATER)
+    bench.resolving.settle(now=0)
+    assert [call.origin.indexes for call in calls_of(bench.outbox.deliver())] == [(1,)]
     assert bench.acknowledged == [5]
 
 
