@@ -249,7 +249,9 @@ def _credential_headers(configuration: Any) -> dict[str, str]:
         settings = configuration.auth_settings().values()
     except (ConfigException, OSError, ValueError) as error:
         raise KubeError(Failure("connection", message=f"cannot read the credentials: {error}")) from error
-    return {setting["key"]: setting["value"] for setting in settings if setting["in"] == "header" and setting["value"]}
+    # A token file written by hand may end in a line break, which a header must not hold.
+    headers = {setting["key"]: setting["value"].strip() for setting in settings if setting["in"] == "header"}
+    return {name: value for name, value in headers.items() if value}
 
 
 def _read_whole(response: Any) -> bytes:

@@ -276,8 +276,8 @@ class FakeApiServer:
     def _authenticate(self, request: web.Request) -> str:
         if not self.switches.users:
             return "system:anonymous"
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if token not in self.switches.users:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or token not in self.switches.users:
             raise StatusError(401, "Unauthorized", "Unauthorized")
         return self.switches.users[token]
 

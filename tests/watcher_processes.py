@@ -16,8 +16,16 @@ class WatcherProcess:
     """`whocalls watcher`, with its log in a file."""
 
     def __init__(
-        self, kubeconfig: str, log: Path, *, kafka: KafkaSettings, topics: TopicSettings, **watcher: str
+        self,
+        kubeconfig: str,
+        log: Path,
+        *,
+        kafka: KafkaSettings,
+        topics: TopicSettings,
+        pod: Path | None = None,
+        **watcher: str,
     ) -> None:
+        """`pod`: run as in a pod whose service account is this folder, by mounts of the process's own (root)."""
         self.log = log
         settings = {
             "CLUSTER": "east",
@@ -31,7 +39,7 @@ class WatcherProcess:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("WHOCALLS_")}
         with log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "whocalls", "watcher"],
+                [*(_as_in_a_pod(pod) if pod else ()), sys.executable, "-m", "whocalls", "watcher"],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -49,3 +57,9 @@ class WatcherProcess:
         """Return the log lines of one event so far."""
         found = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
         return [line for line in found if line["event"] == event]
+
+
+def _as_in_a_pod(account: Path) -> list[str]:
+    place = "/run/secrets/kubernetes.io/serviceaccount"
+    mounts = f'mount -t tmpfs none /run && mkdir -p {place} && mount --bind "$0" {place} && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", mounts, str(account)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -14,6 +15,7 @@ from stream_processor.kube_client import KubeClient, wait_until_reachable
 from stream_processor.settings import WatcherSettings
 from tests.fake_api_server import FakeApiServer
 from tests.kube_objects import a_pod
+from tests.watcher_processes import WatcherProcess
 from tests.watching import QUICK, wait_until, watch
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl, to make a certificate")
@@ -73,3 +75,27 @@ def test_a_server_with_an_unknown_certificate_is_not_talked_to(server, tmp_path)
     with pytest.raises(UnreachableError, match="certificate verify failed"):
         wait_until_reachable(client, 0.5)
     assert server.asked == []
+
+
+@pytest.mark.root
+@pytest.mark.kafka
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare(1), for mounts")
+def test_in_a_pod_the_service_account_is_used_and_its_new_token_read_when_the_old_is_refused(
+    server, certificate, kafka_settings, topic_settings, monkeypatch, tmp_path
+):
+    account = tmp_path / "account"
+    account.mkdir()
+    (account / "namespace").write_text("ops")
+    (account / "token").write_text("secret")
+    (account / "ca.crt").write_bytes(certificate.read_bytes())
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+    where = {"kafka": kafka_settings, "topics": topic_settings}
+    with WatcherProcess("", tmp_path / "w.log", pod=account, lease_name="whocalls", **where) as watcher:
+        wait_until(lambda: watcher.lines("inventory_synced"), seconds=20)
+        assert server.store.get("leases", "ops", "whocalls")
+        server.put(a_pod("a"))
+        server.switches.users = {"renewed": "watcher"}
+        (account / "token").write_text("renewed\n")
+        server.cut()
+        wait_until(lambda: len(watcher.lines("watch_recovered")) >= 6, seconds=20)
