@@ -24,7 +24,7 @@ from capture_agent.malformed import MalformedError
 from capture_agent.observe import Refusal, observe_answer, observe_syn
 from capture_agent.packet import LINK_RAW, Packet, address_text, parse_packet
 from capture_agent.pipeline import Pipeline
-from capture_agent.plain_answers import PlainAnswer, read_plain_answer
+from capture_agent.plain_answers import read_plain_answer
 from capture_agent.ring import BLOCK_HEADER
 from capture_agent.sightings import Sightings
 from capture_agent.suppression import note_repeat
@@ -48,6 +48,8 @@ _UDP, _TCP = 17, 6
 _PLAIN_IPV4 = 0x45
 _FRAGMENTED = socket.htons(0x3FFF)
 _SYN_ACK, _SYN = 0x12, 0x02
+_LEAST_SYN_BYTES = 34
+"""An IPv4 header, and a TCP header up to its flags."""
 _SMALL_SEQUENCE = b"\0\0"
 """Sequence numbers that begin so are written by hand, not drawn by a kernel: they do not tell packets apart."""
 
@@ -117,8 +119,12 @@ class Intake:
 
     def _take_packet(self, frame: bytes, at: int, tap: int, raw: bytes) -> None:
         """Take a packet whose bytes say nothing yet."""
-        if raw and self._take_plain_answer(frame, at, tap, raw):
-            return
+        try:
+            if self._take_plain_answer(frame, at, tap, raw) if raw else self._take_segment(frame, at, tap):
+                return
+        except IndexError:
+            # Too short for what it seems to be: the parser says what is wrong with it.
+            pass
         syn = cut_syn(frame)
         if syn is not None:
             self._take_syn(frame, syn, at)
@@ -134,17 +140,43 @@ class Intake:
             self._answer_counters.drop("not_for_us")
 
     def _take_plain_answer(self, frame: bytes, at: int, tap: int, raw: bytes) -> bool:
-        """Take an answer over UDP, if it is a plain one."""
-        header = 20 if frame[0] == _PLAIN_IPV4 else 40
-        try:
-            answer = read_plain_answer(frame[header + 8 :])
-        except IndexError:
+        """Take an answer over UDP, if it is a plain one and its datagram is what was captured."""
+        if frame[0] == _PLAIN_IPV4:
+            header, ends = 20, (frame[12:16], frame[16:20])
+        else:
+            header, ends = 40, (frame[8:24], frame[24:40])
+        if _BIG_ENDIAN.unpack_from(frame, header + 4)[0] != len(frame) - header:
             return False
-        client = address_text(frame[header - 4 : header] if header == 20 else frame[24:40])
-        if answer is None or is_silent(client) or _BIG_ENDIAN.unpack_from(frame, header + 4)[0] != len(frame) - header:
+        seen = observe_plain(frame[header + 8 :], "udp", *ends, at)
+        if seen is None:
             return False
-        server = address_text(frame[12:16] if header == 20 else frame[8:24])
-        seen = _observe_plain(answer, "udp", client, server, at)
+        self._pipeline.settle("dns", seen, at=at, tap=tap, raw=raw)
+        return True
+
+    def _take_segment(self, frame: bytes, at: int, tap: int) -> bool:
+        """Take an answer over TCP that fills its segment, if it is known or a plain one."""
+        if len(frame) < _LEAST_SYN_BYTES:
+            return False
+        if (
+            frame[0] != _PLAIN_IPV4
+            or frame[9] != _TCP
+            or _BIG_ENDIAN.unpack_from(frame, 20)[0] not in self._resolver_ports
+        ):
+            return False
+        start = 20 + (frame[32] >> 4) * 4
+        message = frame[start + 2 :]
+        if frame[start : start + 2] != len(message).to_bytes(2):
+            return False
+        raw = fingerprint(message, frame[16:20])
+        fact = self._answers.raw.get(raw)
+        if fact is not None:
+            note_repeat(fact, tap, at)
+            self._answer_counters.received += 1
+            self._answer_counters.suppressed += 1
+            return True
+        seen = observe_plain(message, "tcp", frame[12:16], frame[16:20], at)
+        if seen is None:
+            return False
         self._pipeline.settle("dns", seen, at=at, tap=tap, raw=raw)
         return True
 
@@ -188,14 +220,19 @@ class Intake:
             return Refusal(error.label)
 
 
-def _observe_plain(
-    answer: PlainAnswer, transport: Transport, client: str, server: str, observed_at: int
-) -> DnsObservation:
+def observe_plain(
+    message: bytes, transport: Transport, server: bytes, client: bytes, observed_at: int
+) -> DnsObservation | None:
+    """Observe a plain answer between two addresses in network form; None for any other message."""
+    answer = read_plain_answer(message)
+    client_address = address_text(client)
+    if answer is None or is_silent(client_address):
+        return None
     return DnsObservation(
         observed_at=observed_at,
         network_transport=transport,
-        client_address=client,
-        server_address=server,
+        client_address=client_address,
+        server_address=address_text(server),
         dns_question_name=answer.question_name,
         dns_question_type=answer.question_type,
         addresses=answer.addresses,
@@ -206,7 +243,7 @@ def _observe_plain(
 
 def cut_syn(frame: bytes) -> SynBytes | None:
     """Cut a SYN out of a raw IP packet without options or extension headers; None for any other packet."""
-    if len(frame) < 34:
+    if len(frame) < _LEAST_SYN_BYTES:
         return None
     if frame[0] == _PLAIN_IPV4 and frame[9] == _TCP:
         tcp, ends = 20, frame[12:20]

@@ -31,6 +31,8 @@ from capture_agent.topic_check import TopicCheck
 
 _NANOSECONDS = 1_000_000_000
 _DELIVERY_POLL_MS = 100
+_CHECK_PAUSE_NS = _NANOSECONDS
+"""Between two checks of Kafka; each tries for `kafka.connect_seconds` itself."""
 _PATIENCE_AT_END_SECONDS = 4.5
 """Kubernetes kills after 30 s; a person who pressed Ctrl-C waits less."""
 
@@ -63,6 +65,7 @@ class LiveAgent:
         self._poller = select.poll()
         # Forked before anything is open, and never again once the producer has its threads.
         self._check = TopicCheck(outlet.check) if outlet.check else None
+        self._check_again_at = 0
         self._says_unreachable = False
         self._ring = self._open_ring()
         self._listener = self._listen()
@@ -100,6 +103,8 @@ class LiveAgent:
             self._listener.answer(expose({name: each.snapshot() for name, each in self._pipeline.counters.items()}))
         if self._check is not None and self._check.fileno() in ready:
             self._take_check(self._check)
+        if 0 < self._check_again_at <= now:
+            self._check_again()
         if self._proc is not None:
             self._read_sockets(self._proc, now)
         is_flush = now >= self._next_flush
@@ -128,7 +133,12 @@ class LiveAgent:
         if not self._says_unreachable:
             self._says_unreachable = True
             self._log.warning("kafka_unreachable", reason=str(error), consequence="what is captured waits")
+        self._check_again_at = time.monotonic_ns() + _CHECK_PAUSE_NS
+
+    def _check_again(self) -> None:
+        """Ask for Kafka once more."""
         if self._outlet.check is not None:
+            self._check_again_at = 0
             self._check = TopicCheck(self._outlet.check)
             self._poller.register(self._check, select.POLLIN)
 
@@ -144,7 +154,9 @@ class LiveAgent:
             self._pipeline.settle("socket", observation, at=observed_at)
 
     def _milliseconds_to_next(self, now: int) -> float:
-        due_at = min(self._next_flush, self._turns.due_at(now)) if self._proc is not None else self._next_flush
+        due_at = min(self._next_flush, self._check_again_at or self._next_flush)
+        if self._proc is not None:
+            due_at = min(due_at, self._turns.due_at(now))
         wait = max(0, due_at - now) / 1_000_000
         return min(wait, _DELIVERY_POLL_MS) if self._pipeline.in_flight else wait
 

@@ -106,6 +106,14 @@ def test_an_answer_over_tcp_is_read_across_segments(node):
     assert (seen.network_transport, seen.dns_question_name) == ("tcp", "a.example")
 
 
+def test_an_answer_over_tcp_that_is_known_is_counted_unparsed(node):
+    stream = len(answer()).to_bytes(2) + answer()
+    node.take(udp(RESOLVER, CLIENT, answer()))
+    node.take(*(tcp(RESOLVER, CLIENT, flags=ACK, sequence=100 * each, payload=stream) for each in range(3)))
+    [seen] = node.published()
+    assert (seen.network_transport, seen.count) == ("udp", 4)
+
+
 def test_answers_that_cannot_be_read_are_counted_by_reason(node):
     node.take(udp(RESOLVER, CLIENT, answer()[:20]), udp(RESOLVER, CLIENT, b"x"), b"\x45")
     assert node.counts("dns")[0] == node.counts("dns")[2] == 3
