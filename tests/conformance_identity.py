@@ -54,6 +54,14 @@ class Step(NamedTuple):
     event: dict[str, Any]
 
 
+class Seen(NamedTuple):
+    """The batch of the one observation that an agent makes of an event; None where it makes none."""
+
+    number: int
+    at: int
+    batch: ObservationBatch | None
+
+
 class Outcome(NamedTuple):
     """What a case came to: the decisions by event, and the events that no agent would have made an observation of."""
 
@@ -63,38 +71,53 @@ class Outcome(NamedTuple):
 
 def run_case(case: Case, defaults: dict[str, Any], base: int) -> str | None:
     """Run a case; return None where the code agrees with it, else one line that says how it does not."""
-    outcome = replay(case, {**defaults, **(case.get("config") or {})}, base)
-    return compare(case["expect"], outcome)
+    return compare(case["expect"], replay(case, config_of(case, defaults), base))
+
+
+def config_of(case: Case, defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration that a case runs under."""
+    return {**defaults, **(case.get("config") or {})}
 
 
 def replay(case: Case, config: dict[str, Any], base: int) -> Outcome:
     """Drive a case through the pure core."""
     settings = settings_of(config)
     inventory = Inventory(settings)
-    projector = Projector(CLUSTER, settings)
     attribution = Attribution(inventory, settings)
     outcome = Outcome([], [])
+    for item in drive(case, config, base, cluster=CLUSTER):
+        if not isinstance(item, Seen):
+            inventory.apply(item)
+        elif item.batch is None:
+            outcome.unseen.append(item.number)
+        else:
+            attribution.offer(item.batch, Origin("observations", 0, item.number), now=item.at)
+        if isinstance(item, WatermarkRecord):
+            outcome.decisions.extend((found.origin.offset, found) for found in attribution.advance(now=item.at))
+    return outcome
 
-    def advance(watermark: int) -> None:
-        projector.promise(watermark)
+
+def drive(
+    case: Case, config: dict[str, Any], base: int, *, cluster: str
+) -> Iterator[KubeObject | WatermarkRecord | Seen]:
+    """Yield what the watcher publishes and what reaches the processor from the agents, in the order of processing."""
+    projector = Projector(cluster, settings_of(config))
+
+    def promise(at: int) -> WatermarkRecord:
+        projector.promise(at)
         namespaces = tuple(config["watchNamespaces"] or ())
-        inventory.apply(WatermarkRecord(cluster=CLUSTER, at=watermark, denied=denied(config), namespaces=namespaces))
-        outcome.decisions.extend((found.origin.offset, found) for found in attribution.advance(now=watermark))
+        return WatermarkRecord(cluster=cluster, at=at, denied=denied(config), namespaces=namespaces)
 
     steps = steps_of(case, base)
-    observed = observe_all(case, base)
-    first = min([base, *(step.at for step in steps)])
-    inventory.apply_all(project(projector, "ADDED", case["objects"], config, first))
+    observed = observe_all(case, base, cluster=cluster)
+    yield from project(projector, "ADDED", case["objects"], config, min([base, *(step.at for step in steps)]))
     for step in steps:
-        advance(step.at - 1)
+        yield promise(step.at - 1)
         if step.event["type"] == "k8s":
-            inventory.apply_all(project_event(projector, step, config))
-        elif step.number in observed:
-            attribution.offer(observed[step.number], Origin("observations", 0, step.number), now=step.at)
+            yield from project_event(projector, step, config)
         else:
-            outcome.unseen.append(step.number)
-    advance(max([base, *(step.at for step in steps)]) + int(3600 * _SECOND))
-    return outcome
+            yield Seen(step.number, step.at, observed.get(step.number))
+    yield promise(max([base, *(step.at for step in steps)]) + 3600 * _SECOND)
 
 
 def steps_of(case: Case, base: int) -> list[Step]:
@@ -149,7 +172,7 @@ def project_event(projector: Projector, step: Step, config: dict[str, Any]) -> I
         yield from projector.relist(kind, decoded, step.at)
 
 
-def observe_all(case: Case, base: int) -> dict[int, ObservationBatch]:
+def observe_all(case: Case, base: int, *, cluster: str) -> dict[int, ObservationBatch]:
     """Make the observations that the agents make of a case, each node in the order of what happened, by event."""
     batches: dict[int, ObservationBatch] = {}
     names: defaultdict[str, LearnedNames] = defaultdict(LearnedNames)
@@ -160,7 +183,7 @@ def observe_all(case: Case, base: int) -> dict[int, ObservationBatch]:
         for seen in name_connections(observe(event, base), names[node]):
             make: Any = DnsAnswerBatch if isinstance(seen, DnsObservation) else ConnectionBatch
             at = seen.observed_at
-            batches[index] = make(cluster=CLUSTER, node=node, boot_id="b", sequence=0, sent_at=at, observations=(seen,))
+            batches[index] = make(cluster=cluster, node=node, boot_id="b", sequence=0, sent_at=at, observations=(seen,))
     return batches
 
 
@@ -214,8 +237,19 @@ def observe_dns(event: dict[str, Any], at: int) -> DnsObservation | None:
 
 def compare(expect: dict[str, Any], outcome: Outcome) -> str | None:
     """Compare edges as a set of (client, server), their other keys where given, and refusals as a set."""
-    edges = _edges(outcome)
-    expected = {(_identity(edge["client"]), _identity(edge["server"])): edge for edge in expect["edges"]}
+    difference = compare_edges(expect["edges"], _edges(outcome))
+    if difference is not None:
+        return difference
+    wanted_refusals = {(each["event"], each["side"], each["reason"]) for each in expect.get("unresolved", [])}
+    refusals = _refusals(outcome)
+    if refusals != wanted_refusals:
+        return f"unresolved: expected {sorted(wanted_refusals)}, found {sorted(refusals)}"
+    return None
+
+
+def compare_edges(expect: list[dict[str, Any]], edges: dict[tuple[Any, Any], dict[str, Any]]) -> str | None:
+    """Compare edges as a set of (client, server), and their other keys where given."""
+    expected = {(_identity(edge["client"]), _identity(edge["server"])): edge for edge in expect}
     if edges.keys() != expected.keys():
         return f"edges: expected {sorted(expected)}, found {sorted(edges)}"
     for ends, edge in expected.items():
@@ -225,10 +259,6 @@ def compare(expect: dict[str, Any], outcome: Outcome) -> str | None:
                 wanted, found = sorted(map(_identity, wanted)), sorted(found or ())
             if wanted != found:
                 return f"{key} of {ends}: expected {wanted!r}, found {found!r}"
-    wanted_refusals = {(each["event"], each["side"], each["reason"]) for each in expect.get("unresolved", [])}
-    refusals = _refusals(outcome)
-    if refusals != wanted_refusals:
-        return f"unresolved: expected {sorted(wanted_refusals)}, found {sorted(refusals)}"
     return None
 
 

@@ -265,3 +265,14 @@ def test_news_of_a_node_concerns_what_waits_for_its_address():
     assert line.advance(10 + HOLD) == []
     line.watch("ADDED", node("node-9", "10.96.5.5"), 16)
     assert outcome(line.advance(17, now=5)) == [(0, 0, [], ["ambiguous_host_network"])]
+
+
+def test_news_of_everything_is_looked_at_once_a_second_at_most():
+    line = Line(FRONTEND, CART)
+    line.offer(connection("10.0.0.5", "10.96.5.5", seen=10))
+    assert line.advance(10 + HOLD, now=5) == []
+    line.watch("ADDED", service("other", "10.96.5.6"), 16)
+    assert line.advance(now=6) == []
+    line.watch("ADDED", service("cart", "10.96.5.5"), 16)
+    assert line.advance(now=6.5) == []
+    assert [call.server.name for call in line.advance(now=7)[0].attributed] == ["cart"]
