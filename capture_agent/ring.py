@@ -42,7 +42,8 @@ BLOCK_HEADER = Wire("=8xIII")
 """struct tpacket_block_desc from block_status on: status, number of packets, offset of the first."""
 
 _STATUS_AT = 8
-_USER, _KERNEL = 1, b"\0\0\0\0"
+_KERNEL = bytes(4)
+"""The status of a block that the kernel still fills."""
 
 
 class RingStatistics(NamedTuple):
@@ -89,7 +90,7 @@ class Ring:
         memory = self.memory
         for _ in self._starts:
             start = self._starts[self._next]
-            if not memory[start + _STATUS_AT] & _USER:
+            if memory[start + _STATUS_AT : start + _STATUS_AT + 4] == _KERNEL:
                 return
             yield start
             memory[start + _STATUS_AT : start + _STATUS_AT + 4] = _KERNEL

@@ -15,11 +15,12 @@ class CaptureSettings(SettingsGroup, frozen=True, kw_only=True):
     dns: Annotated[bool, Meta(description="Capture DNS answers (needs CAP_NET_RAW).")] = True
     syn: Annotated[bool, Meta(description="Capture TCP SYNs (needs CAP_NET_RAW).")] = True
     resolver_ports: Annotated[
-        tuple[int, ...], Meta(description="Ports that resolvers answer from (OpenShift's DNS pods use 5353).")
+        tuple[int, ...],
+        Meta(description="Ports that resolvers answer from (OpenShift's DNS pods use 5353).", max_length=32),
     ] = (53,)
     ring_bytes: Annotated[
         int,
-        Meta(description="Size of the kernel's ring; 4 MiB ride out a second at 10,000 packets/s.", ge=524288),
+        Meta(description="Size of the kernel's ring; 4 MiB ride out a second at 10,000 packets/s.", ge=2**19, le=2**30),
     ] = 4 * 2**20
 
 
