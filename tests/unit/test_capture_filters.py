@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import struct
 from pathlib import Path
@@ -12,6 +13,7 @@ from benchmarks.dns_traffic import write_traffic
 from capture_agent.bpf import Instruction, assemble, pack
 from capture_agent.filters import MAX_RESOLVER_PORTS, SYN_EXPRESSION, build_filter, dns_expression
 from tests.kernel_filter import KernelFilter
+from tests.unit.test_conformance_packets import CASES
 
 DLT_RAW = 12
 ANSWER = bytes.fromhex("000181800001000100000000") + b"\1a\0\0\1\0\1\xc0\x0c\0\1\0\1\0\0\0\5\0\4\1\2\3\4"
@@ -40,6 +42,12 @@ def ipv6(segment: bytes, *, protocol: int = 17) -> bytes:
 
 def with_flags(first: int, second: int, *, answers: int = 1) -> bytes:
     return ANSWER[:2] + bytes((first, second)) + ANSWER[4:6] + struct.pack("!H", answers) + ANSWER[8:]
+
+
+def load_cases():
+    if not CASES.exists():
+        return []
+    return [case for case in json.loads(CASES.read_text())["cases"] if "kernel_filter_should_pass" in case]
 
 
 ACCEPTED = {
@@ -136,6 +144,15 @@ def test_the_filter_and_libpcap_agree_on_every_packet(verdict, tmp_path):
     assert len(packets) > 10_000
 
 
+@pytest.mark.skipif(not CASES.exists(), reason=f"the conformance cases are not at {CASES}")
+@pytest.mark.parametrize("case", load_cases(), ids=lambda case: case["id"])
+def test_the_kernel_passes_what_the_conformance_case_says(verdict, case):
+    frame = bytes.fromhex(case["input"]["hex"])
+    assert (
+        verdict(frame[14:] if case["input"]["link_type"] == "ethernet" else frame) is case["kernel_filter_should_pass"]
+    )
+
+
 def test_a_jump_out_of_reach_is_refused():
     far = "jeq #1, end, next\n" + "ld [0]\n" * 256 + "end:\nret #0"
     with pytest.raises(ValueError, match="out of reach"):
@@ -148,9 +165,13 @@ def test_a_line_that_is_no_instruction_is_refused():
 
 
 def test_the_assembler_writes_what_the_kernel_documents():
-    assert assemble("ldh [12]\njeq #0x800, next, drop\nret #-1\ndrop:\nret #0"[:0] + "ldh [12]\nret #0") == (
-        Instruction(0x28, 0, 0, 12),
-        Instruction(0x06, 0, 0, 0),
+    """The example of Documentation/networking/filter.rst: let ARP through."""
+    program = "ldh [12]\njeq #0x806, next, drop\nret #0xffffffff\ndrop:\nret #0"
+    assert assemble(program) == (
+        Instruction(0x28, 0, 0, 0x0000000C),
+        Instruction(0x15, 0, 1, 0x00000806),
+        Instruction(0x06, 0, 0, 0xFFFFFFFF),
+        Instruction(0x06, 0, 0, 0x00000000),
     )
 
 
