@@ -30,7 +30,7 @@ demo: $(READY) ## a shop's traffic through the whole pipeline, on this machine
 	@$(BIN)/whocalls demo
 
 test: $(READY) ## unit tests, properties and the conformance cases (under 5 minutes)
-	$(BIN)/pytest tests/unit tests/property
+	$(BIN)/pytest tests/unit tests/property tests/storm
 	$(BIN)/python -m tests.conformance $(SHARED)/conformance/identity_cases.json \
 		$(SHARED)/conformance/network_mapper_cases.json
 
