@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from callgraph.records import (
     ConnectionObservation,
     DnsObservation,
+    KubeObject,
     ServiceRecord,
     WatermarkRecord,
     Workload,
@@ -48,36 +49,53 @@ EXCEPTIONS: dict[str, str] = {
 }
 
 
+class FoundCalls(NamedTuple):
+    """What the observations of a case came to: between workloads, to the outside, from the outside."""
+
+    edges: set[Any]
+    external: set[Any]
+    incoming: set[Any]
+
+
 def run_resolve(case: Case) -> str | None:
     """Compare edges, calls to the outside, and calls from the outside."""
-    inventory = build_inventory(case["input"])
+    return compare_calls(case["expected"], find_calls(case["input"]))
+
+
+def find_calls(given: dict[str, Any]) -> FoundCalls:
+    """Resolve a case's observations."""
+    inventory = build_inventory(given)
     view = inventory.cluster(CLUSTER)
-    edges: set[Any] = set()
-    external: set[Any] = set()
-    incoming: set[Any] = set()
-    for observation in _reported(case["input"], view):
+    calls = FoundCalls(set(), set(), set())
+    for observation in observe_reports(given):
         found = resolve(observation, inventory, cluster=CLUSTER, node="", final=True)
         for call in found.attributed:
             if call.server.kind == "External":
-                external.add((_workload(call.client), call.dns_name))
+                calls.external.add((_workload(call.client), call.dns_name))
             else:
-                edges.add((_workload(call.client), _workload(call.server), _short(call.service)))
+                calls.edges.add((_workload(call.client), _workload(call.server), _short(call.service)))
         if any(refusal.reason == "external_client" for refusal in found.refusals):
             end = servers_of(observation, view, Moment(observation.observed_at), final=True)
-            incoming |= {
+            calls.incoming.update(
                 (observation.client_address, _workload(server.workload), _short(server.service))
                 for server in end.servers
                 if server.workload.kind != "External"
-            }
-    expected = case["expected"]
+            )
+    return calls
+
+
+def compare_calls(expected: dict[str, Any], found: FoundCalls) -> str | None:
+    """Compare with what a case expects."""
+    edges = {_expected_edge(edge, found.edges) for edge in expected.get("edges", [])}
+    external = {(_known(each["client"]), each["dns_name"]) for each in expected.get("external", [])}
+    incoming = {
+        (each["ip"], _known(each["server"]), each["server"]["kubernetes_service"])
+        for each in expected.get("incoming", [])
+    }
     return (
-        _compare("edges", edges, {_expected_edge(edge, edges) for edge in expected.get("edges", [])})
-        or _compare("external", external, {(_known(x["client"]), x["dns_name"]) for x in expected.get("external", [])})
-        or _compare(
-            "incoming",
-            incoming,
-            {(x["ip"], _known(x["server"]), x["server"]["kubernetes_service"]) for x in expected.get("incoming", [])},
-        )
+        _compare("edges", found.edges, edges)
+        or _compare("external", found.external, external)
+        or _compare("incoming", found.incoming, incoming)
     )
 
 
@@ -160,14 +178,22 @@ SUITES: dict[str, Callable[[Case], str | None]] = {
 def build_inventory(given: dict[str, Any], settings: AttributionSettings | None = None) -> Inventory:
     """Build the inventory that a watch of the case's objects gives."""
     settings = settings or AttributionSettings()
-    inventory, projector = Inventory(settings), Projector(CLUSTER, settings)
+    inventory = Inventory(settings)
+    inventory.apply_all(project_objects(given, settings, cluster=CLUSTER))
+    return inventory
+
+
+def project_objects(
+    given: dict[str, Any], settings: AttributionSettings, *, cluster: str
+) -> Iterator[KubeObject | WatermarkRecord]:
+    """Project the case's objects, and promise that they are all."""
+    projector = Projector(cluster, settings)
     for obj in [*given.get("cluster", ()), *_history(given)]:
         for each in _as_watched(obj):
             record = projector.apply("ADDED", decode_kind(each["kind"], json.dumps(each).encode()), 0)
             if record is not None:
-                inventory.apply(record)
-    inventory.apply(WatermarkRecord(cluster=CLUSTER, at=ALWAYS, source="file"))
-    return inventory
+                yield record
+    yield WatermarkRecord(cluster=cluster, at=ALWAYS, source="file")
 
 
 def _as_watched(obj: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -224,7 +250,9 @@ def _history(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _reported(given: dict[str, Any], view: ClusterInventory) -> Iterator[Observation]:
+def observe_reports(given: dict[str, Any]) -> Iterator[Observation]:
+    """Make the observations that a case's reports stand for."""
+    view = build_inventory(given).cluster(CLUSTER)
     for report in given["reports"]:
         for each in report["destinations"]:
             at, address = _nanoseconds(each["last_seen"]), each.get("destination_ip")
