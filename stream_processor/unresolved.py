@@ -22,7 +22,7 @@ class UnresolvedSample:
 
     def __init__(self) -> None:
         self._minute = 0
-        self._shown: set[tuple[str, str]] = set()
+        self._shown: set[tuple[str, str, str]] = set()
         self._records: list[UnresolvedRecord] = []
 
     def take(self, decisions: Iterable[Decision], *, now: int) -> Counter[str]:
@@ -44,7 +44,7 @@ class UnresolvedSample:
         return records
 
     def _sample(self, decision: Decision, refusal: Refusal) -> None:
-        shown = (refusal.reason, refusal.address)
+        shown = (decision.cluster, refusal.reason, refusal.address)
         if shown in self._shown or len(self._shown) >= MOST_PER_MINUTE:
             return
         self._shown.add(shown)
