@@ -29,6 +29,8 @@ from stream_processor.worker import Worker, WorkerSettings
 
 EXIT_SOFTWARE = 70
 _FLUSH_SECONDS = 5.0
+_STOP_SECONDS = 20.0
+_STOP_OUTSIDE_SECONDS = 3.0
 _LAG_SECONDS = 5.0
 
 
@@ -107,8 +109,13 @@ class _Process:
         try:
             yield
         finally:
-            if self._failure is None:
-                await self._app.stop()
+            if self._failure is not None:
+                worker.abandon_shift()
+            # Faust waits for a join that others keep open; whoever is not in the group has nothing to say goodbye for.
+            patience = _STOP_SECONDS if worker.shift else _STOP_OUTSIDE_SECONDS
+            if worker.shift is None:
+                logging.disable()  # a join that is broken off is no news
+            await asyncio.wait([asyncio.create_task(self._app.stop())], timeout=patience)
             worker.outbox.flush(_FLUSH_SECONDS)
             for task in (starting, *tasks):
                 task.cancel()

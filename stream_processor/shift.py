@@ -54,12 +54,17 @@ class Shift:
         if self.restoration:
             self.restoration.cancel()
 
+    def abandon(self) -> None:
+        """Give everything up, published or not: something failed that should not have."""
+        self.leave()
+        self._closed = True
+        self._consumer.unacked.clear()
+
     async def end(self, outbox: Outbox, *, now: int) -> None:
         """Publish what is not published yet, acknowledge what that settles, and give up the rest."""
         self.leave()
         if self.restored:
             self.folding.publish_all(now=now)
         await outbox.settled()
-        self._closed = True
         # Faust waits for messages that were begun. These are given up: not acknowledged, hence read again.
-        self._consumer.unacked.clear()
+        self.abandon()

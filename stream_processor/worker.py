@@ -100,6 +100,12 @@ class Worker:
             await shift.end(self.outbox, now=time.monotonic_ns())
             self._log.info("partitions_given_up", count=len(shift.assigned), held=shift.resolving.ledger.held())
 
+    def abandon_shift(self) -> None:
+        """Give up the present shift as it is."""
+        shift, self.shift = self.shift, None
+        if shift:
+            shift.abandon()
+
     async def take_observations(self, message: Any) -> None:
         """Take a message of the raw topics once the inventory is known and there is room for it."""
         shift = self.shift

@@ -5,7 +5,7 @@ import socket
 from itertools import count
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 from msgspec.structs import replace
 
 from callgraph.clients import librdkafka_config
@@ -164,6 +164,29 @@ def test_metrics_tell_the_lag_and_conserve_observations(stream, start_worker):
     assert taken == worker.metric("whocalls_processor_calls_total") == 160
     await_that(lambda: "whocalls_processor_lag_records{" in worker.get("/metrics")[1], what="the lag")
     assert worker.get("/healthz")[0] == 200
+
+
+@pytest.mark.usefixtures("needs_apache")
+def test_what_cannot_be_delivered_ends_the_worker_and_the_next_one_does_it_again(
+    stream, start_worker, kafka_settings, topic_settings
+):
+    admin = AdminClient(librdkafka_config(kafka_settings, client_id="test"))
+
+    def allow(size):
+        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        topic = ConfigResource("topic", full_name("call-graph", topic_settings), incremental_configs=[entry])
+        [altered.result() for altered in admin.incremental_alter_configs([topic]).values()]
+
+    stream.send_inventory()
+    worker = start_worker()
+    worker.await_ready()
+    allow(100)
+    stream.send_batches(4)
+    assert worker.process.wait(60) == 1
+    assert "cannot write to the topic" in worker.log.read_text().splitlines()[-1]
+    allow(2**20)
+    start_worker()
+    await_graph(stream)
 
 
 def test_a_missing_topic_is_one_sentence(kafka_settings, topic_settings, tmp_path):

@@ -115,6 +115,16 @@ def test_what_waits_is_left_when_the_partitions_are_taken_away(take):
     with_worker(check)
 
 
+def test_after_a_failure_nothing_is_acknowledged_any_more():
+    async def check(worker, shift, _):
+        acknowledged = []
+        worker.abandon_shift()
+        shift.acknowledge([SimpleNamespace(ack=acknowledged.append)])
+        assert (acknowledged, shift.over, worker.shift) == ([], True, None)
+
+    with_worker(check)
+
+
 def test_without_partitions_nothing_is_taken():
     async def check(worker, shift, _):
         await worker.end_shift()
