@@ -10,8 +10,6 @@ the IP header at 96 (include/uapi/linux/if_packet.h; net/packet/af_packet.c, tpa
 
 from __future__ import annotations
 
-import mmap
-import socket
 from collections.abc import Iterable
 from struct import Struct as Wire
 from typing import NamedTuple
@@ -25,28 +23,25 @@ from capture_agent.observe import Refusal, observe_answer, observe_syn
 from capture_agent.packet import LINK_RAW, Packet, address_text, parse_packet
 from capture_agent.pipeline import Pipeline
 from capture_agent.plain_answers import read_plain_answer
-from capture_agent.ring import BLOCK_HEADER
+from capture_agent.ring_layout import (
+    BLOCK_HEADER,
+    BLOCK_TIME,
+    BLOCK_TIME_AT,
+    DATA_AT,
+    IPV6,
+    PACKET_IPV4,
+    Memory,
+    as_it_lies,
+)
 from capture_agent.sightings import Sightings
 from capture_agent.suppression import note_repeat
 from capture_agent.tcp_dns import MessageStreams
-
-_DATA_AT = 96
-_IPV4 = Wire("=I8xI36xQ36xB5xHxBxx4x4sH")
-"""next offset, captured bytes, tap; then version, fragment, protocol, destination and source port.
-
-The tap is ifindex, hatype, pkttype and halen as one number. Fields of the packet are in the byte order of the network
-and read as they lie: they are compared with numbers that lie the same.
-"""
-_IPV6 = Wire("=6xB17x16sH")
-"""next header, destination and source port."""
-_TIME_AT = 40
-_TIME = Wire("=II")
 
 _BIG_ENDIAN = Wire("!H")
 
 _UDP, _TCP = 17, 6
 _PLAIN_IPV4 = 0x45
-_FRAGMENTED = socket.htons(0x3FFF)
+_FRAGMENTED = as_it_lies(0x3FFF)
 _SYN_ACK, _SYN = 0x12, 0x02
 _LEAST_SYN_BYTES = 34
 """An IPv4 header, and a TCP header up to its flags."""
@@ -72,22 +67,22 @@ class Intake:
         self._syns, self._syn_counters = pipeline.suppressors["syn"], pipeline.counters["syn"]
         self._names = pipeline.names
         self._resolver_ports = frozenset(resolver_ports)
-        self._ports_as_they_lie = frozenset(socket.htons(port) for port in resolver_ports)
+        self._ports_as_they_lie = frozenset(as_it_lies(port) for port in resolver_ports)
         self._streams = MessageStreams()
         self._sightings = Sightings()
 
-    def take_block(self, memory: mmap.mmap, start: int) -> None:
+    def take_block(self, memory: Memory, start: int) -> None:
         """Take all packets of one block of the ring; they bear the time of the block's last one."""
         _, count, first = BLOCK_HEADER.unpack_from(memory, start)
-        seconds, nanoseconds = _TIME.unpack_from(memory, start + _TIME_AT)
+        seconds, nanoseconds = BLOCK_TIME.unpack_from(memory, start + BLOCK_TIME_AT)
         now = seconds * 1_000_000_000 + nanoseconds
-        unpack, unpack_ipv6 = _IPV4.unpack_from, _IPV6.unpack_from
+        unpack, unpack_ipv6 = PACKET_IPV4.unpack_from, IPV6.unpack_from
         known, ports = self._answers.raw, self._ports_as_they_lie
         repeats = 0
         at = start + first
         for _ in range(count):
             following, captured, tap, version, fragment, protocol, client, port = unpack(memory, at)
-            packet_at = at + _DATA_AT
+            packet_at = at + DATA_AT
             if version == _PLAIN_IPV4:
                 message_at = packet_at + 28
                 if fragment & _FRAGMENTED:

@@ -20,10 +20,10 @@ from capture_agent.diag_socket import read_sockets
 from capture_agent.exposition import MetricsListener, expose
 from capture_agent.filters import build_filter
 from capture_agent.intake import Intake
+from capture_agent.outlet import Publisher
 from capture_agent.pipeline import Moment, Pipeline
 from capture_agent.privileges import FOR_DIAGNOSIS, drop_privileges
-from capture_agent.proc import ProcReader
-from capture_agent.publisher import Publisher
+from capture_agent.proc import Namespace, ProcReader
 from capture_agent.reading_turns import ReadingTurns
 from capture_agent.ring import RETIRE_MILLISECONDS, Ring
 from capture_agent.settings import AgentSettings, CaptureSettings
@@ -73,7 +73,9 @@ class LiveAgent:
         self._proc = ProcReader(settings.sockets.proc_root, diagnosis=diagnosis) if settings.sockets.enabled else None
         drop_privileges(settings.user, keep=FOR_DIAGNOSIS if diagnosis else frozenset())
         self._intake = Intake(pipeline, resolver_ports=settings.capture.resolver_ports)
-        self._turns = ReadingTurns(interval_ns=int(settings.sockets.interval_seconds * _NANOSECONDS))
+        self._turns: ReadingTurns[Namespace] = ReadingTurns(
+            interval_ns=int(settings.sockets.interval_seconds * _NANOSECONDS)
+        )
         self._flush_ns = int(settings.publish.flush_seconds * _NANOSECONDS)
         self._next_flush = 0
 

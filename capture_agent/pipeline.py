@@ -1,4 +1,4 @@
-"""Facts to batches to a publisher, and back: what the broker has becomes known, what it refused waits again. Shell.
+"""Facts to batches to a publisher, and back: what the broker has becomes known, what it refused waits again. Pure.
 
 Both ways of running the agent, live and from files, end here.
 """
@@ -14,7 +14,7 @@ from callgraph.topics import TopicName
 from capture_agent.batches import SOURCES, Batch, BatchSeries, Identity, SourceCounters, SourceName, add_counters
 from capture_agent.learned_names import LearnedNames
 from capture_agent.observe import Refusal
-from capture_agent.publisher import MAX_BATCHES_IN_FLIGHT, Publisher
+from capture_agent.outlet import MAX_BATCHES_IN_FLIGHT, Publisher
 from capture_agent.settings import AgentSettings
 from capture_agent.suppression import Fact, Observation, Suppressor, carry
 

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
-from capture_agent.proc import Namespace
+N = TypeVar("N")
+"""A namespace, whatever stands for one."""
 
 
-class ReadingTurns:
+class ReadingTurns(Generic[N]):
     """The namespaces that are still to be read in this round."""
 
     def __init__(self, *, interval_ns: int) -> None:
         self._interval_ns = interval_ns
-        self._namespaces: deque[Namespace] = deque()
+        self._namespaces: deque[N] = deque()
         self._next_round: int | None = None
         self._next_turn = 0
         self._pace_ns = 0
@@ -27,7 +29,7 @@ class ReadingTurns:
             return self._next_turn
         return now if self._next_round is None else self._next_round
 
-    def take(self, now: int, list_namespaces: Callable[[], Iterable[Namespace]]) -> Namespace | None:
+    def take(self, now: int, list_namespaces: Callable[[], Iterable[N]]) -> N | None:
         """Return the namespace whose turn has come, if one's has; a new round begins with a new list."""
         if now < self.due_at(now):
             return None

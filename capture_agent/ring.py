@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from callgraph.errors import CapabilityError
 from capture_agent.bpf import Instruction, pack
+from capture_agent.ring_layout import BLOCK_STATUS_AT
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET = 263
@@ -38,10 +39,6 @@ _STATISTICS = Wire("=3I")  # struct tpacket_stats_v3
 _SOCK_ADDRESS = Wire("=HHiHBB8s")  # struct sockaddr_ll
 _SOCK_FILTER_PROGRAM = Wire("@HxxxxxxP")  # struct sock_fprog
 
-BLOCK_HEADER = Wire("=8xIII")
-"""struct tpacket_block_desc from block_status on: status, number of packets, offset of the first."""
-
-_STATUS_AT = 8
 _KERNEL = bytes(4)
 """The status of a block that the kernel still fills."""
 
@@ -90,10 +87,10 @@ class Ring:
         memory = self.memory
         for _ in self._starts:
             start = self._starts[self._next]
-            if memory[start + _STATUS_AT : start + _STATUS_AT + 4] == _KERNEL:
+            if memory[start + BLOCK_STATUS_AT : start + BLOCK_STATUS_AT + 4] == _KERNEL:
                 return
             yield start
-            memory[start + _STATUS_AT : start + _STATUS_AT + 4] = _KERNEL
+            memory[start + BLOCK_STATUS_AT : start + BLOCK_STATUS_AT + 4] = _KERNEL
             self._next = (self._next + 1) % len(self._starts)
 
     def take_statistics(self) -> RingStatistics:

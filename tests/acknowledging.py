@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from capture_agent.batches import Batch
-from capture_agent.publisher import Acknowledge
+from capture_agent.outlet import Acknowledge
 
 
 class HoldingPublisher:
@@ -11,6 +11,7 @@ class HoldingPublisher:
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.refusal = ""
         self.batches: list[Batch] = []
         """All that was ever handed over."""
         self._pending: list[Acknowledge] = []

@@ -10,7 +10,8 @@ import pytest
 
 from callgraph.errors import CapabilityError
 from capture_agent.filters import build_filter
-from capture_agent.ring import BLOCK_HEADER, Ring
+from capture_agent.ring import Ring
+from capture_agent.ring_layout import BLOCK_HEADER
 from tests.dns_messages import A, message, record
 
 pytestmark = pytest.mark.root

@@ -10,8 +10,8 @@ from callgraph.codec import decode
 from callgraph.records import BatchCounters, ConnectionObservation, DnsAnswerBatch, DnsObservation
 from capture_agent.batches import MAX_BATCH_BYTES, BatchSeries, Identity, add_counters, subtract_counters
 from capture_agent.observe import Refusal
+from capture_agent.outlet import MAX_BATCHES_IN_FLIGHT
 from capture_agent.pipeline import Moment, Pipeline
-from capture_agent.publisher import MAX_BATCHES_IN_FLIGHT
 from capture_agent.settings import AgentSettings, PublishSettings, SuppressionSettings
 from tests.acknowledging import AcceptingPublisher, HoldingPublisher
 
