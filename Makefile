@@ -41,7 +41,7 @@ test-end-to-end: $(READY) ## whole processes, network namespaces, real packets (
 	$(BIN)/pytest tests/end_to_end
 
 test-cluster: $(READY) ## the watcher's tests against the cluster of $KUBECONFIG
-	$(BIN)/pytest tests/integration -k watcher
+	WHOCALLS_TEST_CLUSTER=1 $(BIN)/pytest tests/integration/test_watcher_cluster.py
 
 fuzz: ## coverage-guided fuzzing of the decoders (FUZZ_SECONDS, 300)
 	$(PYTHON) -m venv build/fuzz-venv

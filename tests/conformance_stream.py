@@ -49,12 +49,12 @@ class Output(NamedTuple):
         """Return what one case shows of its refusals."""
         return [record for record in self.unresolved if record.cluster == cluster]
 
-    def shows(self, reason: str, text: str) -> bool:
-        """Tell whether a reason is shown for an address that a text holds, whichever case it was shown for.
+    def shows(self, cluster: str, reason: str, text: str) -> bool:
+        """Tell whether a case shows a reason for an address that a text holds.
 
-        The sample shows each reason and address once a minute; where two cases share both, one of them is hidden.
+        The sample shows each reason and address once a minute, so two events of one case may share a record.
         """
-        return any(record.reason == reason and f'"{record.address}"' in text for record in self.unresolved)
+        return any(record.reason == reason and f'"{record.address}"' in text for record in self.unresolved_of(cluster))
 
 
 class Script(NamedTuple):
@@ -148,7 +148,7 @@ def _judge_refusals(case: Case, times: dict[int, int], outcome: identity.Outcome
     missing = [
         refusal
         for refusal, event in wanted.items()
-        if refusal not in shown and not output.shows(refusal[2], json.dumps(case["events"][event]))
+        if refusal not in shown and not output.shows(case["id"], refusal[2], json.dumps(case["events"][event]))
     ]
     if missing or shown - wanted.keys() - beside_a_call:
         return f"unresolved: expected {sorted(wanted)}, found {sorted(shown)}"
@@ -187,7 +187,7 @@ def _incoming(case: Case, resolved: set[Any], output: Output) -> set[Any]:
     """Find the calls from the outside: a refusal tells the address alone, so the server is taken from the resolver."""
     addresses = {address for address, _, _ in resolved}
     own = {each.address for each in output.unresolved_of(case["id"]) if each.reason == "external_client"}
-    known = {each for each in resolved if output.shows("external_client", json.dumps(each[0]))}
+    known = {each for each in resolved if output.shows(case["id"], "external_client", json.dumps(each[0]))}
     return known | {(address, None, None) for address in own - addresses}
 
 

@@ -9,7 +9,9 @@ import pytest
 from confluent_kafka import KafkaException
 
 from callgraph.records import PodRecord, WatermarkRecord
+from callgraph.settings import TopicSettings
 from tests.apache_kafka import free_ports
+from tests.brokers import make_broker
 from tests.fake_api_server import FakeApiServer
 from tests.inventory_records import read_back
 from tests.kube_objects import a_pod
@@ -103,13 +105,18 @@ def test_what_changes_while_the_broker_is_down_is_published_when_it_is_back(
         assert watcher.process.poll() is None
 
 
-def test_a_broker_that_lost_its_data_is_given_the_inventory_again(
-    server, kafka_choice, start_kafka, topic_settings, tmp_path
-):
-    if kafka_choice != "embedded":
-        pytest.skip(f"needs a broker that loses its data when it is killed, and this session uses {kafka_choice}")
-    broker = start_kafka()
-    where = {"kafka": broker.kafka_settings, "topics": topic_settings}
+@pytest.fixture
+def forgetful_broker(tmp_path):
+    """The embedded broker: what it was told in its last three seconds is gone when it is killed."""
+    broker = make_broker("embedded", tmp_path / "kafka")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+def test_a_broker_that_lost_its_data_is_given_the_inventory_again(server, forgetful_broker, tmp_path):
+    broker = forgetful_broker
+    where = {"kafka": broker.kafka_settings, "topics": TopicSettings(prefix="forgotten.", create=True, partitions=4)}
     server.put(a_pod("a"))
     with WatcherProcess(server.write_kubeconfig(tmp_path), tmp_path / "w.log", **where) as watcher:
         wait_until(lambda: watcher.lines("inventory_synced"), seconds=20)
