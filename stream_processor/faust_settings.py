@@ -1,4 +1,4 @@
-"""The settings of the Faust application, each stated and none left to chance. Pure.
+"""The settings of the Faust application, each stated and none left to chance. Shell: takes secrets from files.
 
 Source: faust 0.15.3 faust/types/settings; why each is as it is: docs/adr/0003. Faust gives group membership,
 assignment, agents and their life cycle; no tables, no leader, no web pages, no topics of its own.

@@ -1,4 +1,4 @@
-"""What aiokafka and Faust are told of the user's Kafka: where it is, who we are. Pure, but for the files of secrets.
+"""What aiokafka and Faust are told of the user's Kafka: where it is, who we are. Shell: reads the files of secrets.
 
 The same block of settings as for librdkafka (`callgraph.clients`). Sources: aiokafka 0.14 AIOKafkaConsumer, faust
 0.15.3 faust/auth.py.
