@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from callgraph.clients import librdkafka_config
-from callgraph.complaints import DISCONNECTED, Complaint, explain, most_telling
+from callgraph.complaints import Complaint, explain, most_telling
 from callgraph.errors import ConfigurationError, TopicError, UnreachableError
 from callgraph.rights import RIGHTS, Operation, Role
 from callgraph.settings import KafkaSettings, TopicSettings
@@ -68,12 +68,17 @@ class Broker:
         `group`: the consumer group that it must be able to join. Raises TopicError.
         """
         rights = RIGHTS[role]
-        counts = self.require_topics([find_topic(name) for name in rights], settings)
+        self.topics()
         if not self._kafka.embedded:  # it has no access control
             self._require_rights({full_name(name, settings): needed for name, needed in rights.items()})
             if group:
                 self._require_group(group)
-        return counts
+        return self.require_topics([find_topic(name) for name in rights], settings)
+
+    def require_visible(self, names: Iterable[str]) -> None:
+        """See that topics which are not in the list are absent, and not hidden. Raises TopicError."""
+        if not self._kafka.embedded:
+            self._require_rights(dict.fromkeys(names, ()))
 
     def require_topics(self, wanted: Iterable[Topic], settings: TopicSettings) -> dict[str, int]:
         """Check that the topics are there; create missing ones where the settings say so. Returns partition counts."""
@@ -85,9 +90,7 @@ class Broker:
             present = self._await_topics([full_name(topic.name, settings) for topic in missing])
         elif missing:
             absent = [full_name(topic.name, settings) for topic in missing]
-            if not self._kafka.embedded:
-                # A topic that may not be seen is not in the list either.
-                self._require_rights(dict.fromkeys(absent, ()))
+            self.require_visible(absent)
             raise TopicError(
                 f"Kafka at {self._kafka.bootstrap_servers} has no topic {', '.join(map(repr, absent))} "
                 "(create it with `whocalls topics apply`, or set topics.create to true)"
@@ -180,9 +183,10 @@ class Broker:
         server = told.server or self._kafka.bootstrap_servers.partition(",")[0].strip()
         if told.is_untrusted:
             return why_untrusted(server, self._kafka.tls)
-        if told.name == DISCONNECTED and "SSL" not in self._kafka.security_protocol and speaks_tls(server):
-            return "the listener speaks TLS"
-        return ""
+        wants_tls = "SSL" in self._kafka.security_protocol
+        if not told.is_closed or speaks_tls(server) == wants_tls:
+            return ""
+        return "the listener does not speak TLS" if wants_tls else "the listener speaks TLS"
 
 
 def _denied(doing: str, operations: Iterable[str]) -> str:

@@ -10,10 +10,22 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from callgraph.errors import TopicError, UnreachableError
 from callgraph.settings import KafkaSettings
 
 DISCONNECTED = "_ALL_BROKERS_DOWN"
 """Says that no connection lasts, and nothing about why."""
+
+_TOPIC_ERRORS = frozenset(
+    {
+        "TOPIC_AUTHORIZATION_FAILED",
+        "CLUSTER_AUTHORIZATION_FAILED",
+        "UNKNOWN_TOPIC_OR_PART",
+        "_UNKNOWN_TOPIC",
+        "_UNKNOWN_PARTITION",
+        "MSG_SIZE_TOO_LARGE",
+    }
+)
 
 _BROKER = re.compile(r"^(\w+://)?(?P<server>\S+:\d+)/\w+: ")
 _STATE = re.compile(r" \(after \d+ms in state \w+(, \d+ identical error\(s\) suppressed)?\)$")
@@ -43,6 +55,11 @@ class Complaint(NamedTuple):
         return self.name == "_AUTHENTICATION" or self.is_untrusted or self.is_refused_certificate
 
     @property
+    def is_closed(self) -> bool:
+        """Whether the other side closed the connection before it said anything."""
+        return self.name == DISCONNECTED or "connection closed by peer" in self.text
+
+    @property
     def is_untrusted(self) -> bool:
         """Whether the broker's certificate did not pass."""
         return "certificate verify failed" in self.text
@@ -68,8 +85,6 @@ def explain(complaint: Complaint | None, kafka: KafkaSettings, *, otherwise: str
     servers = repr(kafka.bootstrap_servers)
     if complaint is None:
         return _unreachable(kafka, otherwise)
-    if complaint.name == DISCONNECTED:
-        return _unreachable(kafka, probed or "connections are closed without an answer")
     if complaint.is_untrusted:
         why = probed or complaint.why
         return f"the certificate of Kafka at {servers} is not accepted: {why} (check it, and kafka.tls.ca_file)"
@@ -80,7 +95,23 @@ def explain(complaint: Complaint | None, kafka: KafkaSettings, *, otherwise: str
         )
     if complaint.name == "_AUTHENTICATION":
         return f"cannot log in to Kafka at {servers}: {complaint.why} ({_login_remedy(complaint, kafka)})"
-    return _unreachable(kafka, complaint.why)
+    if complaint.name == DISCONNECTED:
+        return _unreachable(kafka, probed or "connections are closed without an answer")
+    return _unreachable(kafka, probed or complaint.why)
+
+
+def refused_delivery(error: Complaint, *, topic: str, servers: str) -> TopicError | UnreachableError:
+    """Say why a record was not taken: a matter of the topic, or of the brokers."""
+    if error.name in _TOPIC_ERRORS:
+        return TopicError(
+            f"cannot write to the topic {topic!r}: {error.text} (grant Write on it, as docs/security.md says)"
+            if "AUTHORIZATION" in error.name
+            else f"cannot write to the topic {topic!r}: {error.text} (check it with `whocalls topics plan`)"
+        )
+    return UnreachableError(
+        f"cannot write to the topic {topic!r} at {servers!r}: {error.text} "
+        "(check kafka.bootstrap_servers, and that the brokers are up)"
+    )
 
 
 def _unreachable(kafka: KafkaSettings, why: str) -> str:

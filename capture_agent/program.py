@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from callgraph.errors import ConfigurationError, InputError
+from callgraph.errors import ConfigurationError, InputError, TopicError
 from callgraph.records import DnsObservation
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
@@ -68,10 +68,13 @@ def run_agent(
 
 
 def replay(files: Sequence[FileSource], pipeline: Pipeline, outlet: Outlet, *, resolver_ports: tuple[int, ...]) -> None:
-    """Publish what the files hold, with the times that they hold; return when everything is delivered."""
+    """Publish what the files hold, with the times that they hold; return when everything is delivered.
+
+    Raises TopicError when Kafka refuses it: unlike a live agent, a replay has nothing to wait for.
+    """
     if outlet.check is not None:
         outlet.check()
-    pipeline.publisher = outlet.open()
+    publisher = pipeline.publisher = outlet.open()
     # The clock of a replay is that of its captures.
     now = Moment(0, 0)
     for source in files:
@@ -81,7 +84,14 @@ def replay(files: Sequence[FileSource], pipeline: Pipeline, outlet: Outlet, *, r
             pipeline.work(now, flush=False)
             while pipeline.in_flight > _ROOM:
                 pipeline.push(now)
-    pipeline.finish(now, gives_up=lambda: False)
+            if publisher.refusal:
+                break
+    pipeline.finish(now, gives_up=lambda: bool(publisher.refusal))
+    if publisher.refusal:
+        raise TopicError(
+            f"Kafka does not take what was read: {publisher.refusal} "
+            "(run `whocalls topics plan`, and check the rights of the agent's user)"
+        )
 
 
 def take_file(source: FileSource, pipeline: Pipeline, resolver_ports: tuple[int, ...]) -> Iterator[int]:

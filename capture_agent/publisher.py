@@ -13,8 +13,7 @@ import importlib
 import importlib.util
 import sys
 import types
-from collections.abc import Callable
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import msgspec
 
@@ -24,30 +23,7 @@ from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
 from callgraph.topics import full_name
 from capture_agent.batches import Batch
-
-Acknowledge = Callable[[bool], None]
-"""Called once: True when the batch is safe, False when it was not and will not be delivered."""
-
-MAX_BATCHES_IN_FLIGHT = 16
-
-
-class Publisher(Protocol):
-    """Where batches go."""
-
-    in_flight: int
-    """Batches whose fate is not known yet."""
-
-    def publish(self, batch: Batch, acknowledge: Acknowledge) -> None:
-        """Take a batch; `acknowledge` is called later, from `poll` or `flush`, or at once."""
-
-    def poll(self) -> None:
-        """Serve what has been decided, without waiting."""
-
-    def flush(self, seconds: float) -> None:
-        """Wait until nothing is in flight, at most so long."""
-
-    def close(self) -> None:
-        """Give up what is in flight."""
+from capture_agent.outlet import MAX_BATCHES_IN_FLIGHT, Acknowledge
 
 
 class KafkaPublisher:
@@ -60,7 +36,7 @@ class KafkaPublisher:
         self._topics = topics
         self._log = log
         self._reachable = True
-        self._refusal = ""
+        self.refusal = ""
         self._log_refusals = True
         module = import_producer_module()
         self._producer: Any = module.Producer(
@@ -102,9 +78,9 @@ class KafkaPublisher:
     def _settle(self, error: Any, acknowledge: Acknowledge) -> None:
         self.in_flight -= 1
         refusal = error.str() if error is not None else ""
-        if refusal and refusal != self._refusal and self._log_refusals:
+        if refusal and refusal != self.refusal and self._log_refusals:
             self._log.error("batch_refused", reason=refusal, remedy="whocalls topics apply; check the agent's ACLs")
-        self._refusal = refusal
+        self.refusal = refusal
         if not refusal and not self._reachable:
             self._reachable = True
             self._log.info("kafka_reached")
@@ -122,6 +98,7 @@ class LinesPublisher:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.in_flight = 0
+        self.refusal = ""
         self._stream = stream
 
     def publish(self, batch: Batch, acknowledge: Acknowledge) -> None:

@@ -34,6 +34,7 @@ class EdgeReader:
         self.table = EdgeTable()
         self.topic = full_name("call-graph", topics)
         self._kafka = kafka
+        self._group = client_id
         self._complaint = ""
         count = Broker(kafka, client_id=client_id).require_role("exporter", topics)["call-graph"]
         config = consumer_config(kafka, client_id=client_id) | {"queued.max.messages.kbytes": _AHEAD_KBYTES}
@@ -119,6 +120,8 @@ class EdgeReader:
 
         if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return TopicError(f"may not read the topic {self.topic!r}: {error.str()} (grant READ and DESCRIBE on it)")
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return TopicError(f"Kafka wants a right on the group {self._group!r}: {error.str()} (grant DESCRIBE on it)")
         if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001  (its name)
             return TopicError(f"the topic {self.topic!r} is gone: {error.str()} (was it deleted?)")
         return UnreachableError(f"cannot read the topic {self.topic!r} at {self._kafka.bootstrap_servers!r}: {error}")

@@ -11,7 +11,8 @@ from typing import Any
 
 from callgraph.clients import consumer_config, producer_config
 from callgraph.codec import decode, encode, encode_key, schema_header, schema_of
-from callgraph.errors import DecodeError, TopicError, UnreachableError
+from callgraph.complaints import Complaint, refused_delivery
+from callgraph.errors import DecodeError, TopicError
 from callgraph.records import InventoryRecord, KubeObject, Record, WatermarkRecord
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.topics import full_name
@@ -48,8 +49,9 @@ class InventoryWriter:
 
         self.may_write = may_write
         self._topic = full_name("inventory", topics)
+        self._servers = kafka.bootstrap_servers
         self._codec = topics.codec
-        self._failure = ""
+        self._failure: Complaint | None = None
         # Failures reach us with the records; librdkafka's own lines would break the log's format.
         quiet = {"error_cb": lambda _: None, "log_level": 0}
         self._producer = Producer(producer_config(kafka, client_id=_CLIENT_ID) | quiet)
@@ -65,7 +67,7 @@ class InventoryWriter:
     def put_watermark(self, watermark: WatermarkRecord) -> None:
         """Wait for all acknowledgements, send the watermark, wait for its own.
 
-        Raises WritingEndedError, and UnreachableError when Kafka does not take what it was given.
+        Raises WritingEndedError, and TopicError or UnreachableError when Kafka does not take what it was given.
         """
         self._settle()
         self._produce(inventory_key(watermark), encode(InventoryRecord(object=watermark), self._codec))
@@ -107,15 +109,15 @@ class InventoryWriter:
         try:
             return call()
         except (KafkaException, SystemError) as error:
-            self._failure = self._failure or str(error.__cause__ or error)
+            cause = error if isinstance(error, KafkaException) else error.__cause__
+            if not isinstance(cause, KafkaException):
+                raise
+            self._failure = self._failure or Complaint(cause.args[0].name(), cause.args[0].str())
             return False
 
     def _raise_failure(self) -> None:
         if self._failure:
-            raise UnreachableError(
-                f"cannot write to the topic {self._topic!r}: {self._failure} "
-                "(check kafka.bootstrap_servers and the right to write)"
-            )
+            raise refused_delivery(self._failure, topic=self._topic, servers=self._servers)
 
     def _check(self) -> None:
         if not self.may_write():
@@ -124,7 +126,7 @@ class InventoryWriter:
 
     def _note(self, error: Any, _message: Any) -> None:
         if error is not None:
-            self._failure = error.str()
+            self._failure = Complaint(error.name(), error.str())
 
 
 def read_inventory(

@@ -190,12 +190,12 @@ def _check_topics(kafka: KafkaSettings, topics: TopicSettings, *, group: str) ->
 
 
 def _run(main: Any) -> BaseException | None:
-    import uvloop  # noqa: PLC0415  (not on every platform that can run the other roles)
+    from stream_processor.event_loop import EventLoopPolicy  # noqa: PLC0415  (uvloop is not on every platform)
 
     # Observations make and drop objects by the hundred thousand, none of them in cycles: the default of 700 spends a
     # third of the time on looking for some.
     gc.set_threshold(50_000, 20, 50)
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust's consumer thread makes its own loop
+    asyncio.set_event_loop_policy(EventLoopPolicy())
     with asyncio.Runner() as runner:
         failure: BaseException | None = runner.run(main)
         return failure

@@ -6,8 +6,6 @@ that the topic had at the start of the reading has been reached. No rebalance di
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -15,7 +13,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 _MOST_AT_ONCE = 1000
 _WAIT_MS = 500
-_GOODBYE_SECONDS = 1.0
 
 
 async def read_topic(
@@ -44,13 +41,7 @@ async def read_topic(
         while follow:
             yield await _some(consumer)
     finally:
-        await _close(consumer)
-
-
-async def _close(consumer: AIOKafkaConsumer) -> None:
-    """Close the connections, or leave that to the loop: over TLS uvloop waits 30 s where a fetch is under way."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(consumer.stop(), _GOODBYE_SECONDS)
+        await consumer.stop()
 
 
 async def _unread(consumer: AIOKafkaConsumer, assigned: list[TopicPartition]) -> dict[TopicPartition, int]:

@@ -5,6 +5,7 @@ Out: `SecureKafka`, whose `kafka(…)` gives the block `kafka:` of a client, wit
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from tests.certificates import ISSUER, Authority, TokenSigner
 from tests.token_endpoint import TokenEndpoint
 
 USER = "whocalls"
-STRANGER = "stranger"
-"""Known to Kafka, and may do nothing."""
+STRANGER, LOOKER, LONER = "stranger", "looker", "loner"
+"""Known to Kafka: one may do nothing, one see everything and touch nothing, one do everything but join a group."""
 PASSWORD = "it's a s3cret with $igns"
 AUDIENCE = "kafka"
 
@@ -43,14 +44,18 @@ class SecureKafka:
         self.signer = TokenSigner(folder / "tokens")
         self.client = self.authority.issue(USER)
         certificate = self.authority.issue("token-endpoint", alternative="IP:127.0.0.1")
-        self.endpoint = TokenEndpoint(self.signer, {USER: PASSWORD, STRANGER: PASSWORD}, certificate=certificate)
+        self.endpoint = TokenEndpoint(self.signer, {USER: PASSWORD}, certificate=certificate)
         for name, secret in (("password", PASSWORD), ("wrong-password", "guessed"), ("key-password", "open sesame")):
             (folder / name).write_text(f"{secret}\n", encoding="utf-8")
+        self.wrong_password = str(folder / "wrong-password")
+        self.stranger_certificate = self.stranger.issue(USER)
+        self.silence = socket.create_server(("127.0.0.1", 0))
+        """A listener that never answers."""
         self.locked_key = self.authority.encrypt_key(self.client, folder / "key-password")
         self.broker = start(
             listeners=_LISTENERS,
             properties=self._properties(),
-            users=dict.fromkeys((USER, STRANGER), PASSWORD),
+            users=dict.fromkeys((USER, STRANGER, LOOKER, LONER), PASSWORD),
             java_options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self.signer.jwks.as_uri()}"],
         )
 
@@ -85,13 +90,17 @@ class SecureKafka:
                 block[group] = block.get(group, {}) | others.pop(group)
         return block | others
 
-    def allow(self, user: str, kind: ResourceType, name: str, *operations: str) -> None:
-        """Grant a user operations on one resource."""
+    def allow(self) -> None:
+        """Give LOOKER and LONER their rights."""
         admin = AdminClient(librdkafka_config(self.broker.kafka_settings, client_id="test-acls"))
-        pattern = (ResourcePatternType.LITERAL, f"User:{user}", "*")
+        rights = [
+            (LOOKER, ResourceType.TOPIC, AclOperation.DESCRIBE),
+            (LOOKER, ResourceType.GROUP, AclOperation.DESCRIBE),
+        ]
+        rights += [(LONER, ResourceType.TOPIC, operation) for operation in (AclOperation.READ, AclOperation.WRITE)]
         bindings = [
-            AclBinding(kind, name, *pattern, AclOperation[operation.upper()], AclPermissionType.ALLOW)
-            for operation in operations
+            AclBinding(kind, "*", ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+            for user, kind, operation in rights
         ]
         for future in admin.create_acls(bindings).values():
             future.result()
@@ -121,8 +130,8 @@ class SecureKafka:
             prefix = f"listener.name.{listener}"
             for mechanism in ("scram-sha-256", "scram-sha-512"):
                 properties[f"{prefix}.{mechanism}.sasl.jaas.config"] = f"{_LOGIN}.scram.ScramLoginModule required;"
-            users = " ".join(f'user_{name}="{PASSWORD}"' for name in (USER, STRANGER))
-            properties[f"{prefix}.plain.sasl.jaas.config"] = f"{_LOGIN}.plain.PlainLoginModule required {users};"
+            module = f"{_LOGIN}.plain.PlainLoginModule"
+            properties[f"{prefix}.plain.sasl.jaas.config"] = f'{module} required user_{USER}="{PASSWORD}";'
             module = f"{_LOGIN}.oauthbearer.OAuthBearer"
             properties[f"{prefix}.oauthbearer.sasl.jaas.config"] = f"{module}LoginModule required;"
             handler = f"{prefix}.oauthbearer.sasl.server.callback.handler.class"

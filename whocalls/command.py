@@ -8,12 +8,13 @@ none of the processor's packages. Exit codes: 0 ok, 1 error, 2 usage, 3 differen
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import NamedTuple
 
 import click
 
-from callgraph.errors import ConfigurationError, WhocallsError
+from callgraph.errors import ConfigurationError, UnreachableError, WhocallsError
 
 
 class Subcommand(NamedTuple):
@@ -96,6 +97,8 @@ def main() -> None:
     """Run the command line and exit."""
     try:
         code = whocalls.main(standalone_mode=False)
+    except UnreachableError as error:
+        _end_now(_fail(str(error), error.exit_code))
     except WhocallsError as error:
         sys.exit(_fail(str(error), error.exit_code))
     except click.Abort:
@@ -110,6 +113,13 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_now(code: int) -> None:
+    """End without waiting for the clients of Kafka: one that waits for an access token does so for 20 s."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _fail(sentence: str, code: int) -> int:

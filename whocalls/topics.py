@@ -22,7 +22,10 @@ def plan_command(**parameters: Any) -> None:
     from callgraph.broker import Broker  # noqa: PLC0415  (it imports the Kafka client)
 
     settings = take_settings(parameters)
-    present = Broker(settings.kafka).topics()
+    broker = Broker(settings.kafka)
+    present = broker.topics()
+    names = [full_name(topic.name, settings.topics) for topic in TOPICS]
+    broker.require_visible([name for name in names if name not in present])
     for topic in TOPICS:
         name = full_name(topic.name, settings.topics)
         config = " ".join(f"{key}={value}" for key, value in topic_config(topic).items())
