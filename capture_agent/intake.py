@@ -34,7 +34,7 @@ from capture_agent.ring_layout import (
     as_it_lies,
 )
 from capture_agent.sightings import Sightings
-from capture_agent.suppression import note_repeat
+from capture_agent.suppression import Fact, note_repeat
 from capture_agent.tcp_dns import MessageStreams
 
 _BIG_ENDIAN = Wire("!H")
@@ -72,13 +72,21 @@ class Intake:
         self._sightings = Sightings()
 
     def take_block(self, memory: Memory, start: int) -> None:
-        """Take all packets of one block of the ring; they bear the time of the block's last one."""
-        _, count, first = BLOCK_HEADER.unpack_from(memory, start)
+        """Take all packets of one block of the ring; they bear the time of the block's last one.
+
+        What is known first, then the rest: either way runs faster when the other does not drive it out of the cache.
+        """
         seconds, nanoseconds = BLOCK_TIME.unpack_from(memory, start + BLOCK_TIME_AT)
         now = seconds * 1_000_000_000 + nanoseconds
+        for packet_at, end, tap, raw in self._take_known(memory, start, now):
+            self._take_unknown(memory[packet_at:end], now, tap, raw)
+
+    def _take_known(self, memory: Memory, start: int, now: int) -> list[tuple[int, int, int, bytes]]:
+        """Count answers that are known by their bytes; return where other packets stand, with their taps and keys."""
+        _, count, first = BLOCK_HEADER.unpack_from(memory, start)
         unpack, unpack_ipv6 = PACKET_IPV4.unpack_from, IPV6.unpack_from
         known, ports = self._answers.raw, self._ports_as_they_lie
-        repeats = 0
+        unknown = []
         at = start + first
         for _ in range(count):
             following, captured, tap, version, fragment, protocol, client, port = unpack(memory, at)
@@ -98,19 +106,26 @@ class Intake:
                     raw = fingerprint(memory[message_at : packet_at + captured], client)
                 except IndexError:
                     raw = b""
-                fact = known.get(raw)
+                fact = known.get(hash(raw))
             if fact is None:
-                self._take_packet(memory[packet_at : packet_at + captured], now, tap, raw)
+                unknown.append((packet_at, packet_at + captured, tap, raw))
+            elif fact.tap == tap:
+                fact.repeats += 1
+                fact.last_at = now
             else:
-                repeats += 1
-                if fact.tap == tap:
-                    fact.repeats += 1
-                    fact.last_at = now
-                else:
-                    fact.foreign_at = now
+                fact.foreign_at = now
             at += following
-        self._answer_counters.received += repeats
-        self._answer_counters.suppressed += repeats
+        self._answer_counters.received += count - len(unknown)
+        self._answer_counters.suppressed += count - len(unknown)
+        return unknown
+
+    def _take_unknown(self, frame: bytes, at: int, tap: int, raw: bytes) -> None:
+        """Take a packet that was unknown when its block was looked through; an earlier one may have said the same."""
+        fact = self._answers.raw.get(hash(raw))
+        if fact is None:
+            self._take_packet(frame, at, tap, raw)
+        else:
+            self._count_repeat(fact, tap, at)
 
     def _take_packet(self, frame: bytes, at: int, tap: int, raw: bytes) -> None:
         """Take a packet whose bytes say nothing yet."""
@@ -163,11 +178,9 @@ class Intake:
         if frame[start : start + 2] != len(message).to_bytes(2):
             return False
         raw = fingerprint(message, frame[16:20])
-        fact = self._answers.raw.get(raw)
+        fact = self._answers.raw.get(hash(raw))
         if fact is not None:
-            note_repeat(fact, tap, at)
-            self._answer_counters.received += 1
-            self._answer_counters.suppressed += 1
+            self._count_repeat(fact, tap, at)
             return True
         seen = observe_plain(message, "tcp", frame[12:16], frame[16:20], at)
         if seen is None:
@@ -175,10 +188,15 @@ class Intake:
         self._pipeline.settle("dns", seen, at=at, tap=tap, raw=raw)
         return True
 
+    def _count_repeat(self, fact: Fact, tap: int, at: int) -> None:
+        note_repeat(fact, tap, at)
+        self._answer_counters.received += 1
+        self._answer_counters.suppressed += 1
+
     def _take_syn(self, frame: bytes, syn: SynBytes, at: int) -> None:
         """Take a SYN, unless it was just seen at another tap, whatever NAT made of its ends meanwhile."""
         if self._sightings.is_first(syn.origin, at):
-            fact = self._syns.raw.get(syn.key)
+            fact = self._syns.raw.get(hash(syn.key))
             # The client may have learnt the address by another name since.
             if fact is None or not self._names.still_names(fact.observation, at=at):  # type: ignore[arg-type]  # a SYN
                 self._take_new_syn(frame, syn, at)

@@ -23,6 +23,8 @@ _POINTER = 0xC0
 _TO_QUESTION = b"\xc0\x0c"
 _MAX_NAME_BYTES, _MAX_LABEL_BYTES = 255, 63
 _MAX_RECORDS = 64
+_spell = address_text.__wrapped__
+"""Without the cache: servers have more addresses than clients, and each is spelled once."""
 _PLAIN = bytes(octet for octet in range(0x21, 0x7F) if octet != 0x5C)
 _TTL_AND_LENGTH = Wire("!IH")
 _TTL_SIGN = 2**31
@@ -89,12 +91,12 @@ def _read_addresses(
         ttl, length = _TTL_AND_LENGTH.unpack_from(records, len(head))
         if length != size or not records.startswith(head):
             return None
-        return (address_text(records[-size:]),), ttl if ttl < _TTL_SIGN else 0
+        return (_spell(records[-size:]),), ttl if ttl < _TTL_SIGN else 0
     addresses, least = set(), 2**32
     for start, ttl, length, address in _layout(len(head), size).iter_unpack(records):
         if start != head or length != size:
             return None
-        addresses.add(address_text(address))
+        addresses.add(_spell(address))
         least = min(least, ttl if ttl < _TTL_SIGN else 0)
     return tuple(sorted(addresses)), least
 

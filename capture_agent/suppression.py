@@ -8,6 +8,10 @@ that has got a new owner meanwhile speaks for the new one. A fact that was not s
 A packet is seen at several taps of one node (veth, bridge, tunnel). Repeats count at the tap of the first sighting
 only.
 
+Facts and bytes are known by their hashes alone, of 64 bits and with a key of the process (SipHash), which cost a
+fifth of the memory. That two of 65,536 facts share one has a chance of 1 in 8 billion, and nobody outside can bring
+it about.
+
 Everything is bounded: facts, their raw bytes, and what one client can make up in a window: names, or servers. Where
 room is needed, what was never seen again goes first, so one-off names do not crowd out what repeats.
 """
@@ -36,7 +40,7 @@ _FOREIGN_PATIENCE_NS = 1_000_000_000
 class Fact(Struct, gc=False):
     """One distinct observation and what was seen of it since it was last sent."""
 
-    key: Hashable
+    key: int
     observation: Observation
     tap: int
     last_at: int
@@ -45,11 +49,11 @@ class Fact(Struct, gc=False):
     """Sightings at the own tap that no batch carries yet, beyond `observation.count`."""
     foreign_at: int = 0
     """Nanoseconds of the latest sighting at another tap."""
-    raw_forms: tuple[bytes, ...] = ()
+    raw_forms: tuple[int, ...] = ()
     is_new: bool = True
     """No batch has carried it yet."""
     due_at: int = 0
-    """When its window ends; 0 while it waits or is on its way."""
+    """When its window ends, once it is known."""
 
 
 class Suppressor:
@@ -61,15 +65,17 @@ class Suppressor:
         self._window_ns = window_ns
         self._entries = entries
         self._names_per_client = names_per_client
-        self._facts: dict[Hashable, Fact] = {}
+        self._facts: dict[int, Fact] = {}
         self._waiting: deque[Fact] = deque()
-        self._windows: deque[tuple[int, Fact]] = deque()
-        self._proven: deque[tuple[int, Fact]] = deque()
-        """Windows of facts that were passed over when room was needed, because they repeat."""
+        self._known: deque[Fact] = deque()
+        """In the order in which their windows end."""
+        self._proven: deque[Fact] = deque()
+        """Known facts that were passed over when room was needed, because they repeat."""
+        self._serial = 0
         self._names: dict[str, set[Hashable]] = {}
         self._names_until = 0
-        self.raw: dict[bytes, Fact] = {}
-        """Known byte forms; the packet loop looks here first."""
+        self.raw: dict[int, Fact] = {}
+        """Facts by the hash of the bytes that they came in; the packet loop looks here first."""
 
     def __len__(self) -> int:
         return len(self._facts)
@@ -81,7 +87,7 @@ class Suppressor:
 
     def offer(self, observation: Observation, *, tap: int = 0, at: int, raw: bytes = b"") -> Outcome:
         """Take a sighting in: a new fact waits to be sent, a repeat is counted."""
-        key = object() if self._keeps_all else identify(observation)
+        key = self._identify(observation)
         fact = self._facts.get(key)
         if fact is not None:
             note_repeat(fact, tap, at, observation.count)
@@ -110,7 +116,7 @@ class Suppressor:
         for fact in facts:
             fact.is_new = False
             fact.due_at = due_at
-            self._windows.append((due_at, fact))
+            self._known.append(fact)
 
     def give_back(self, facts: Iterable[Fact]) -> None:
         """Let facts wait again that could not be delivered."""
@@ -118,21 +124,18 @@ class Suppressor:
 
     def end_windows(self, now: int) -> None:
         """Let facts that were seen again wait for another batch; forget the others."""
-        for windows in (self._windows, self._proven):
-            while windows and windows[0][0] <= now:
-                self._end_window(*windows.popleft())
+        for known in (self._known, self._proven):
+            while known and known[0].due_at <= now:
+                self._end_window(known.popleft())
 
     def end_all_windows(self) -> None:
         """Let everything wait that no batch carries yet: the program is about to end."""
-        for windows in (self._windows, self._proven):
-            while windows:
-                self._end_window(*windows.popleft())
+        for known in (self._known, self._proven):
+            while known:
+                self._end_window(known.popleft())
 
-    def _end_window(self, due_at: int, fact: Fact) -> None:
-        if fact.due_at != due_at:
-            return
+    def _end_window(self, fact: Fact) -> None:
         if renew(fact):
-            fact.due_at = 0
             self._waiting.append(fact)
         else:
             self._forget(fact)
@@ -157,33 +160,35 @@ class Suppressor:
             names.add(name)
         return True
 
+    def _identify(self, observation: Observation) -> int:
+        if self._keeps_all:
+            self._serial += 1
+            return self._serial
+        return hash(identify(observation))
+
     def _remember_raw(self, fact: Fact, raw: bytes) -> None:
-        if len(fact.raw_forms) < RAW_FORMS_PER_FACT and raw not in self.raw and not self._keeps_all:
-            fact.raw_forms += (raw,)
-            self.raw[raw] = fact
+        form = hash(raw)
+        if len(fact.raw_forms) < RAW_FORMS_PER_FACT and form not in self.raw and not self._keeps_all:
+            fact.raw_forms += (form,)
+            self.raw[form] = fact
 
     def _forget_oldest(self) -> bool:
         """Make room: forget a known fact, one that does not repeat if there is one. What is not delivered yet stays."""
-        while self._windows:
-            due_at, fact = self._windows.popleft()
-            if fact.due_at != due_at:
-                continue
+        while self._known:
+            fact = self._known.popleft()
             if not fact.repeats:
                 self._forget(fact)
                 return True
-            self._proven.append((due_at, fact))
-        while self._proven:
-            due_at, fact = self._proven.popleft()
-            if fact.due_at == due_at:
-                self._forget(fact)
-                return True
+            self._proven.append(fact)
+        if self._proven:
+            self._forget(self._proven.popleft())
+            return True
         return False
 
     def _forget(self, fact: Fact) -> None:
         del self._facts[fact.key]
         for form in fact.raw_forms:
             del self.raw[form]
-        fact.due_at = 0
 
 
 def identify(observation: Observation) -> Hashable:

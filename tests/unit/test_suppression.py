@@ -167,7 +167,7 @@ def test_one_off_names_do_not_push_out_what_repeats():
         send(suppressor)
         suppressor.offer(answer("often"), at=2)
         suppressor.offer(answer(f"once-{number}"), at=2, raw=b"%d" % number)
-    assert b"often" in suppressor.raw
+    assert hash(b"often") in suppressor.raw
     assert len(suppressor) <= 10
 
 
