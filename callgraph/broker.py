@@ -99,17 +99,34 @@ class Broker:
 
     def create_topics(self, topics: Iterable[Topic], settings: TopicSettings) -> None:
         """Create topics; one that exists already is left alone."""
+        self._create({full_name(topic.name, settings): topic for topic in topics}, settings)
+
+    def require_copy(self, name: str, of: Topic, settings: TopicSettings) -> None:
+        """See that a topic of any name is there; create it in the shape of one of ours where the settings say so."""
+        if name in self.topics():
+            return
+        self.require_visible([name])
+        if not settings.create:
+            shape = " ".join(f"{key}={value}" for key, value in topic_config(of).items())
+            raise TopicError(
+                f"Kafka at {self._kafka.bootstrap_servers} has no topic {name!r} "
+                f"(create it with {shape}, or set topics.create to true)"
+            )
+        self._create({name: of}, settings)
+        self._await_topics([name])
+
+    def _create(self, topics: Mapping[str, Topic], settings: TopicSettings) -> None:
         from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
         from confluent_kafka.admin import NewTopic  # noqa: PLC0415
 
         requests = [
             NewTopic(
-                full_name(topic.name, settings),
+                name,
                 num_partitions=partition_count(topic, settings),
                 replication_factor=settings.replication_factor,
                 config=topic_config(topic),
             )
-            for topic in topics
+            for name, topic in topics.items()
         ]
         for name, future in self._admin.create_topics(requests, request_timeout=30).items():
             try:

@@ -6,10 +6,13 @@ In: observations as agents make them, and the objects of the cluster. Out: the e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from callgraph.records import (
+    Applied,
     BatchCounters,
     ConnectionBatch,
     ConnectionObservation,
@@ -20,13 +23,16 @@ from callgraph.records import (
     ObservationBatch,
     WatermarkRecord,
 )
-from stream_processor.attribution import Attribution, Origin
+from stream_processor.attribution import Attribution, Decision, Origin
 from stream_processor.calls import gather_calls
-from stream_processor.fold import edge_key, fold
+from stream_processor.fold import edge_key, fold, with_exemplars
 from stream_processor.inventory import Inventory
 from stream_processor.settings import AttributionSettings
 
 Observation = DnsObservation | ConnectionObservation
+
+ALL_TIME = 2**62
+"""Longer than anything waits, in nanoseconds."""
 
 ALL_IS_KNOWN = 2**63 - 1
 """The watermark of objects from a file: nothing more will come."""
@@ -53,16 +59,68 @@ def map_observations(
     refused: Counter[str],
 ) -> list[Edge]:
     """Attribute and fold observations; `refused` counts by reason what gave no edge."""
-    state = Attribution(inventory, attribution)
-    edges: dict[bytes, Edge] = {}
+    rebuilding = Rebuilding(inventory, attribution)
     for offset, batch in enumerate(_batches(observations, cluster=cluster, node=node)):
-        state.offer(batch, Origin("offline", 0, offset), now=batch.sent_at)
-        decisions = state.advance(now=batch.sent_at)
-        refused.update(refusal.reason for decision in decisions for refusal in decision.refusals)
-        for call in gather_calls(decisions, floor=lambda origin: origin.offset):
+        rebuilding.take(batch, Origin("offline", 0, offset))
+    rebuilding.finish()
+    refused.update(rebuilding.refused)
+    return list(rebuilding.edges.values())
+
+
+class Rebuilding:
+    """Both stages of the processor on one thread: batches in, edges out.
+
+    The inventory must know all that it will ever know; batches of a partition come in the order of their offsets.
+    """
+
+    def __init__(self, inventory: Inventory, attribution: AttributionSettings) -> None:
+        self._attribution = Attribution(inventory, attribution)
+        self.edges: dict[bytes, Edge] = {}
+        self.refused: Counter[str] = Counter()
+
+    def take(self, batch: ObservationBatch, origin: Origin) -> None:
+        """Attribute and fold one batch, as far as the watermark allows."""
+        # Time stands still: nothing runs out of patience, and the inventory forgets nothing.
+        self._attribution.offer(batch, origin, now=0)
+        self._fold(self._attribution.advance(now=0))
+
+    def finish(self) -> None:
+        """Decide what still waits: no watermark will come for it."""
+        self._fold(self._attribution.advance(now=ALL_TIME))
+
+    def _fold(self, decisions: list[Decision]) -> None:
+        self.refused.update(refusal.reason for decision in decisions for refusal in decision.refusals)
+        lowest: dict[tuple[str, int], int] = {}
+        for decision in decisions:
+            topic, partition, offset = decision.origin
+            lowest[topic, partition] = min(offset, lowest.get((topic, partition), offset))
+
+        def floor(origin: Origin) -> int:
+            pending = self._attribution.pending(origin.topic, origin.partition)
+            here = lowest[origin.topic, origin.partition]
+            return here if pending is None else min(here, pending)
+
+        for call in gather_calls(decisions, floor=floor):
             key = edge_key(call)
-            edges[key] = fold(edges.get(key), call)
-    return list(edges.values())
+            self.edges[key] = fold(self.edges.get(key), call)
+
+
+def cut_batch(batch: ObservationBatch, *, from_at: int, to_at: int | None) -> ObservationBatch:
+    """Keep the observations of [from_at, to_at); None is the end of time. The same batch where that is all of them."""
+    kept = tuple(
+        each
+        for each in batch.observations
+        if from_at <= each.observed_at and (to_at is None or each.observed_at < to_at)
+    )
+    return batch if len(kept) == len(batch.observations) else replace(batch, observations=kept)
+
+
+def close_edges(edges: Iterable[Edge], ends: Mapping[str, int]) -> list[Edge]:
+    """Note on edges that they have counted all below the ends, which are offsets by `topic/partition`."""
+    return [
+        replace(with_exemplars(edge), applied={partition: Applied(floor=ends[partition]) for partition in edge.applied})
+        for edge in edges
+    ]
 
 
 def _batches(observations: Iterable[Observation], *, cluster: str, node: str) -> Iterator[ObservationBatch]:
