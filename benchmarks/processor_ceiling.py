@@ -12,7 +12,6 @@ import resource
 import sys
 import time
 
-import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.processor_load import CLUSTER
@@ -109,5 +108,4 @@ async def measure(bootstrap: str, prefix: str, observations: int) -> dict[str, f
 
 if __name__ == "__main__":
     gc.set_threshold(50_000, 20, 50)
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     print(json.dumps(asyncio.run(measure(sys.argv[1], sys.argv[2], int(sys.argv[3])))))

@@ -21,6 +21,7 @@ from callgraph.errors import TopicError, UnreachableError, WhocallsError
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
 from callgraph.topics import full_name
+from stream_processor.event_loop import EventLoopPolicy
 from stream_processor.health import Progress, Verdict, judge_readiness
 from stream_processor.lag import Lag, measure_lag
 from stream_processor.settings import AttributionSettings, ProcessorSettings
@@ -190,8 +191,6 @@ def _check_topics(kafka: KafkaSettings, topics: TopicSettings, *, group: str) ->
 
 
 def _run(main: Any) -> BaseException | None:
-    from stream_processor.event_loop import EventLoopPolicy  # noqa: PLC0415  (uvloop is not on every platform)
-
     # Observations make and drop objects by the hundred thousand, none of them in cycles: the default of 700 spends a
     # third of the time on looking for some.
     gc.set_threshold(50_000, 20, 50)
