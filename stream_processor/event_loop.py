@@ -1,4 +1,4 @@
-"""The event loop of the processor: asyncio's own, with a short goodbye. Pure configuration, but for what it opens.
+"""The event loop of the processor: asyncio's own, with a short goodbye. Shell: asyncio.
 
 Not uvloop (docs/adr/0006): it raises RuntimeError when a closed connection is written to, where aiokafka expects an
 OSError, and the task of aiokafka that keeps the metadata ends with it; whoever waits for metadata then waits for ever.
