@@ -113,8 +113,8 @@ def _graph_over(kafka, secure, shop, folder):
 
 
 def test_end_of_a_topic_over_tls_is_told_without_waiting_for_goodbyes(secure):
-    """Over TLS, uvloop waits 30 s for the other side to close where a fetch is under way."""
-    from stream_processor.event_loop import EventLoop  # noqa: PLC0415  (uvloop, for this test alone)
+    """Over TLS, asyncio waits 30 s for the other side to close where a fetch is under way."""
+    from stream_processor.event_loop import EventLoop  # noqa: PLC0415  (for this test alone)
 
     kafka = msgspec.convert(secure.kafka("SSL"), KafkaSettings)
     topics = TopicSettings(prefix="goodbye.", partitions=2)
