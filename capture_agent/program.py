@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from callgraph.errors import ConfigurationError, InputError, TopicError
+from callgraph.errors import ConfigurationError, TopicError
 from callgraph.records import DnsObservation
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
@@ -116,22 +116,12 @@ def observe_file(source: FileSource, resolver_ports: tuple[int, ...]) -> Iterato
         return observe_capture(read_frames(source.path), resolver_ports)
     if source.kind == "proc":
         return observe_proc_tree(Path(source.path), observed_at=source.observed_at)
+    from capture_agent.replay import read_lines  # noqa: PLC0415  (files only)
+
     observe = observe_coredns_log if source.kind == "coredns-log" else observe_calico_log
     return observe(
-        _read_lines(source.path), read_at=time.time_ns() if source.observed_at is None else source.observed_at
+        read_lines(source.path), read_at=time.time_ns() if source.observed_at is None else source.observed_at
     )
-
-
-def _read_lines(path: str) -> Iterator[str]:
-    """Read the lines of a file, `-` for stdin."""
-    try:
-        if path == "-":
-            yield from sys.stdin
-            return
-        with Path(path).open(encoding="utf-8", errors="replace") as file:
-            yield from file
-    except OSError as error:
-        raise InputError(f"cannot read {path!r}: {error.strerror}") from error
 
 
 @contextmanager
