@@ -11,7 +11,7 @@ from typing import NamedTuple
 from callgraph.addresses import is_silent
 from callgraph.records import PodRecord, Workload
 from stream_processor.inventory import ClusterInventory
-from stream_processor.moment import Moment, token
+from stream_processor.moment import ALWAYS, Moment, token
 from stream_processor.pod_index import Holding
 from stream_processor.resolution import Reason, Refusal
 from stream_processor.service_index import API_SERVER, DNS_PORT
@@ -92,7 +92,7 @@ def owner_at(inventory: ClusterInventory, address: str, moment: Moment, *, node:
     if node and len(live) > 1 and len(here) == 1:
         near = here
     workload = inventory.workload(near[-1].pod)
-    sure = [each for each in near if each.sure_until is None or moment.within(each.from_at, each.sure_until)]
+    sure = [each for each in near if each.sure_until is None or moment.within(-ALWAYS, each.sure_until)]
     if not sure or any(inventory.workload(each.pod) != workload for each in near[:-1]):
         return Ownership(None, None, "ambiguous_owner", settled=False)
     chosen = next((each for each in near if each in live), near[-1])

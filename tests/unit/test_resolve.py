@@ -126,6 +126,17 @@ def test_event_in_the_gap_in_which_a_pod_vanished_is_nobodys():
     ]
 
 
+def test_pod_whose_end_went_unseen_still_has_its_start_s_tolerance():
+    inventory = build(*SHOP, pod("old-0", "10.0.0.80", start=30))
+    early = connection("10.0.0.80", "10.0.0.7", seen=29)
+    found = attribute(inventory, early)
+    assert edges(found)
+    gone = next(each for each in inventory.cluster(CLUSTER).pods if each.name == "old-0")
+    interval = msgspec.structs.replace(gone.addresses[0], to_at=at(60))
+    inventory.apply(msgspec.structs.replace(gone, addresses=(interval,), ended_at=at(60), ended_after=at(40)))
+    assert edges(attribute(inventory, early)) == edges(found)
+
+
 def test_node_address_as_client_is_ambiguous_even_with_one_pod_on_the_node():
     exporter = pod("exporter-0", "192.168.1.10", host_network=True)
     found = attribute(build(*SHOP, exporter), connection("192.168.1.10", "10.0.0.7"))
