@@ -14,9 +14,6 @@ from msgspec import Meta, Struct
 Transport = Literal["udp", "tcp", "sctp"]
 Evidence = Literal["dns", "socket", "syn"]
 
-Nanoseconds = Annotated[int, Meta(description="Nanoseconds since the Unix epoch.")]
-Address = Annotated[str, Meta(description="An IP address in canonical text form.")]
-
 
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The base of all records: immutable, named fields, defaults left out on the wire."""
@@ -370,6 +367,22 @@ class UnresolvedRecord(Record, frozen=True, kw_only=True, tag_field="schema", ta
     dns_question_name: str | None = None
     server_port: int | None = None
     count: int = 1
+
+
+class CoverageRecord(Record, frozen=True, kw_only=True, tag_field="schema", tag="coverage.v1"):
+    """What one worker took from one node on one day (UTC); the records of a node add up."""
+
+    cluster: str
+    node: str
+    from_at: Annotated[int, Meta(description="When the first of the batches was sent: nanoseconds, the node's clock.")]
+    to_at: Annotated[int, Meta(description="When the last of them was sent.")]
+    batches: Annotated[int, Meta(description="Batches that are finished: decided, and published.")] = 0
+    lost_batches: Annotated[int, Meta(description="Batches that their sequence numbers miss.")] = 0
+    received: Annotated[int, Meta(description="From the counters of the batches, as are the next two.")] = 0
+    dropped: int = 0
+    kernel_dropped: int = 0
+    observations: int = 0
+    unresolved: Annotated[dict[str, int], Meta(description="Observations not attributed, by their first reason.")] = {}
 
 
 class DeadLetter(Record, frozen=True, kw_only=True, tag_field="schema", tag="dead-letters.v1"):

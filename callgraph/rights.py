@@ -22,8 +22,9 @@ RIGHTS: dict[Role, dict[TopicName, tuple[Operation, ...]]] = {
         "inventory": ("Read",),
         "calls": ("Read", "Write"),
         "call-graph": ("Read", "Write"),
+        "coverage": ("Write",),
         "unresolved": ("Write",),
         "dead-letters": ("Write",),
     },
-    "exporter": {"call-graph": ("Read",)},
+    "exporter": {"call-graph": ("Read",), "coverage": ("Read",)},
 }

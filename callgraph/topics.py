@@ -12,6 +12,7 @@ from msgspec import Struct
 from callgraph.records import (
     CallBatch,
     ConnectionBatch,
+    CoverageRecord,
     DeadLetter,
     DnsAnswerBatch,
     Edge,
@@ -22,7 +23,7 @@ from callgraph.records import (
 from callgraph.settings import TopicSettings
 
 TopicName = Literal[
-    "dns-answers", "connections", "inventory", "calls", "call-graph", "unresolved", "dead-letters"
+    "dns-answers", "connections", "inventory", "calls", "call-graph", "coverage", "unresolved", "dead-letters"
 ]  # fmt: skip
 
 _HOUR_MS = 3_600_000
@@ -40,7 +41,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     key: str
     value: type[Record]
     about: str
-    cleanup: Literal["delete", "compact"]
+    cleanup: Literal["delete", "compact", "compact,delete"]
     retention_ms: int | None = None
     partitions: int | None = None
 
@@ -86,6 +87,15 @@ TOPICS: tuple[Topic, ...] = (
         cleanup="compact",
     ),
     Topic(
+        name="coverage",
+        key="cluster, node, worker, day",
+        value=CoverageRecord,
+        about="What the call graph rests on: batches, drops and unresolved observations, by node.",
+        cleanup="compact,delete",
+        retention_ms=7 * _DAY_MS,
+        partitions=1,
+    ),
+    Topic(
         name="unresolved",
         key="cluster, address",
         value=UnresolvedRecord,
@@ -126,7 +136,7 @@ def topic_config(topic: Topic) -> dict[str, str]:
     config: dict[str, str] = {"cleanup.policy": topic.cleanup}
     if topic.retention_ms is not None:
         config["retention.ms"] = str(topic.retention_ms)
-    if topic.cleanup == "compact":
+    if "compact" in topic.cleanup:
         # Small segments, so that the log stays near the size of the state that readers restore from.
         config |= {
             "segment.ms": str(10 * 60_000),

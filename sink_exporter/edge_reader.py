@@ -1,6 +1,6 @@
-"""The compacted call-graph topic, read to its end and then followed, without a consumer group. Shell: confluent-kafka.
+"""The call graph and its coverage, read to the end and followed, without a consumer group. Shell: confluent-kafka.
 
-"To its end" means the end of every partition as it was when the reading began.
+Two compacted topics, one consumer. "To its end" means the end of every partition as it was when the reading began.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from callgraph.broker import Broker
 from callgraph.clients import consumer_config
 from callgraph.errors import TopicError, UnreachableError
 from callgraph.settings import KafkaSettings, TopicSettings
-from callgraph.topics import full_name
+from callgraph.topics import TopicName, full_name
+from sink_exporter.coverage import CoverageTable
 from sink_exporter.edge_table import EdgeTable
 
 _BATCH = 1_000
@@ -26,20 +27,30 @@ _AHEAD_KBYTES = 8_192
 
 
 class EdgeReader:
-    """Reads the topic into a table. Raises UnreachableError or TopicError when it cannot."""
+    """Reads the topics into tables. Raises UnreachableError or TopicError when it cannot."""
 
     def __init__(self, kafka: KafkaSettings, topics: TopicSettings, *, client_id: str = "whocalls-exporter") -> None:
         from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition  # noqa: PLC0415  (28 MB that other commands do not need)
 
         self.table = EdgeTable()
+        self.coverage = CoverageTable()
         self.topic = full_name("call-graph", topics)
+        self._tables: dict[str, EdgeTable | CoverageTable] = {
+            self.topic: self.table,
+            full_name("coverage", topics): self.coverage,
+        }
         self._kafka = kafka
         self._group = client_id
         self._complaint = ""
-        count = Broker(kafka, client_id=client_id).require_role("exporter", topics)["call-graph"]
+        counts = Broker(kafka, client_id=client_id).require_role("exporter", topics)
         config = consumer_config(kafka, client_id=client_id) | {"queued.max.messages.kbytes": _AHEAD_KBYTES}
         self._consumer = Consumer(config | {"error_cb": self._hear})
-        self._partitions = [TopicPartition(self.topic, number, OFFSET_BEGINNING) for number in range(count)]
+        names: tuple[TopicName, ...] = ("call-graph", "coverage")
+        self._partitions = [
+            TopicPartition(full_name(name, topics), number, OFFSET_BEGINNING)
+            for name in names
+            for number in range(counts[name])
+        ]
 
     def __enter__(self) -> Self:
         return self
@@ -48,7 +59,7 @@ class EdgeReader:
         self._consumer.close()
 
     def read_to_end(self, stopped: threading.Event | None = None) -> bool:
-        """Read everything that the topic holds now; returns False when it was stopped before the end.
+        """Read everything that the topics hold now; returns False when it was stopped before the end.
 
         Raises UnreachableError when the records stop coming.
         """
@@ -58,9 +69,9 @@ class EdgeReader:
         while waiting and not (stopped and stopped.is_set()):
             messages = self._poll()
             for message in messages:
-                number, reached = message.partition(), _reached(message)
-                if reached >= waiting.get(number, reached + 1):
-                    del waiting[number]
+                place, reached = (message.topic(), message.partition()), _reached(message)
+                if reached >= waiting.get(place, reached + 1):
+                    del waiting[place]
             if messages:
                 deadline = time.monotonic() + self._kafka.connect_seconds
             elif time.monotonic() >= deadline:
@@ -78,13 +89,13 @@ class EdgeReader:
         self._consumer.pause(self._partitions)
         time.sleep(_SLICE_SECONDS)
 
-    def _unread_ends(self) -> dict[int, int]:
+    def _unread_ends(self) -> dict[tuple[str, int], int]:
         """Return the end offset of each partition that holds anything."""
-        ends: dict[int, int] = {}
+        ends: dict[tuple[str, int], int] = {}
         for partition in self._partitions:
             first, end = self._ask_watermarks(partition)
             if end > first:
-                ends[partition.partition] = end
+                ends[partition.topic, partition.partition] = end
         return ends
 
     def _ask_watermarks(self, partition: Any) -> tuple[int, int]:
@@ -98,7 +109,7 @@ class EdgeReader:
             except KafkaException as error:
                 denied = error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
                 if denied or time.monotonic() >= deadline:
-                    raise self._failure(error.args[0]) from error
+                    raise self._failure(error.args[0], partition.topic) from error
                 time.sleep(_RETRY_SECONDS)
             else:
                 return first, end
@@ -107,24 +118,24 @@ class EdgeReader:
         messages: list[Any] = self._consumer.consume(_BATCH, _SLICE_SECONDS)
         for message in messages:
             if message.error() is None:
-                self.table.apply(message.key(), message.value())
+                self._tables[message.topic()].apply(message.key(), message.value())
             elif not _is_end(message):
-                raise self._failure(message.error())
+                raise self._failure(message.error(), message.topic())
         return messages
 
     def _hear(self, error: Any) -> None:
         self._complaint = error.str()
 
-    def _failure(self, error: Any) -> TopicError | UnreachableError:
+    def _failure(self, error: Any, topic: str) -> TopicError | UnreachableError:
         from confluent_kafka import KafkaError  # noqa: PLC0415
 
         if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            return TopicError(f"may not read the topic {self.topic!r}: {error.str()} (grant READ and DESCRIBE on it)")
+            return TopicError(f"may not read the topic {topic!r}: {error.str()} (grant READ and DESCRIBE on it)")
         if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
             return TopicError(f"Kafka wants a right on the group {self._group!r}: {error.str()} (grant DESCRIBE on it)")
         if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001  (its name)
-            return TopicError(f"the topic {self.topic!r} is gone: {error.str()} (was it deleted?)")
-        return UnreachableError(f"cannot read the topic {self.topic!r} at {self._kafka.bootstrap_servers!r}: {error}")
+            return TopicError(f"the topic {topic!r} is gone: {error.str()} (was it deleted?)")
+        return UnreachableError(f"cannot read the topic {topic!r} at {self._kafka.bootstrap_servers!r}: {error}")
 
     def _stalled(self) -> str:
         why = f": {self._complaint}" if self._complaint else ""

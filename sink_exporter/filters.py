@@ -33,6 +33,7 @@ def filter_graph(graph: CallGraph, wanted: Filter) -> CallGraph:
         return graph
     passes = _build_check(wanted)
     return CallGraph(
+        coverage=graph.coverage,
         calls=tuple(arrow for arrow in graph.calls if passes(arrow)),
         external=tuple(arrow for arrow in graph.external if wanted.external and passes(arrow)),
     )

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from callgraph.records import Edge, Evidence, Transport, Workload
+from sink_exporter.coverage import Coverage
 
 T = TypeVar("T", bound=str)
 
@@ -53,10 +54,14 @@ class Arrow(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class CallGraph(Struct, frozen=True, kw_only=True):
-    """Who calls whom: arrows within the cluster, and those that leave it; each sorted by client, then server."""
+    """Who calls whom: arrows within the cluster, and those that leave it; each sorted by client, then server.
+
+    `coverage` says what the graph rests on, where that is known.
+    """
 
     calls: tuple[Arrow, ...] = ()
     external: tuple[Arrow, ...] = ()
+    coverage: Coverage | None = None
 
     @property
     def arrows(self) -> tuple[Arrow, ...]:

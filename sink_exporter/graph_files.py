@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from callgraph.errors import InputError
 from callgraph.records import Edge, Evidence, Workload
+from sink_exporter.coverage import Coverage
 from sink_exporter.graph import EXTERNAL, Arrow, CallGraph, assemble_graph, build_graph
 from sink_exporter.render_yaml import API_VERSION, KIND
 from sink_exporter.timestamps import parse_time
@@ -67,6 +68,7 @@ class _JsonArrow(Struct, frozen=True, kw_only=True):
 class _JsonDocument(Struct, frozen=True, kw_only=True):
     apiVersion: Literal["whocalls.dev/v1"]  # noqa: N815  (Kubernetes' spelling)
     kind: Literal["CallGraph"]
+    coverage: Coverage | None = None
     calls: tuple[_JsonArrow, ...] = ()
     external: tuple[_JsonArrow, ...] = ()
 
@@ -79,7 +81,7 @@ def parse_graph(content: bytes, name: str) -> CallGraph:
     if not text.startswith(b"{"):
         return assemble_graph(_parse_yaml(content, name))
     if b'"apiVersion":"whocalls.dev/' in b"".join(text[:200].split()):
-        return assemble_graph(_parse_document(text, name))
+        return _parse_document(text, name)
     return _parse_lines(text, name)
 
 
@@ -99,10 +101,11 @@ def _parse_lines(text: bytes, name: str) -> CallGraph:
     return assemble_graph((*build_graph(edges).arrows, *arrows))
 
 
-def _parse_document(text: bytes, name: str) -> Iterator[Arrow]:
+def _parse_document(text: bytes, name: str) -> CallGraph:
     try:
         document = msgspec.json.decode(text, type=_JsonDocument)
-        yield from (_arrow_of(arrow) for arrow in (*document.calls, *document.external))
+        graph = assemble_graph(_arrow_of(arrow) for arrow in (*document.calls, *document.external))
+        return msgspec.structs.replace(graph, coverage=document.coverage)
     except (msgspec.DecodeError, ValueError) as error:
         raise InputError(f"{name} is not a {KIND} of {API_VERSION}: {error}") from error
 

@@ -92,7 +92,7 @@ def amend_graph(graph: CallGraph, overrides: Overrides, today: date) -> Amended:
     additions = [(entry, find.arrow_of(entry)) for entry in _lasting(overrides.add, today)]
     new = [arrow for _, arrow in additions if (arrow.client, arrow.server) not in known]
     return Amended(
-        graph=assemble_graph((*seen.arrows, *new)),
+        graph=msgspec.structs.replace(assemble_graph((*seen.arrows, *new)), coverage=graph.coverage),
         now_seen=_describe(entry for entry, arrow in additions if (arrow.client, arrow.server) in known),
         ignored_gone=_describe(entry for entry in ignore if not any(_means(entry, arrow) for arrow in graph.arrows)),
         expired=_describe(

@@ -16,9 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from callgraph.errors import InputError, UnreachableError
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
+from sink_exporter.coverage import summarize_coverage
 from sink_exporter.edge_reader import EdgeReader
 from sink_exporter.edge_table import EdgeTable
 from sink_exporter.filters import Filter, filter_graph
@@ -67,21 +70,19 @@ def run_exporter(
         log.info("call_graph_read", topic=reader.topic, complete=complete, **_count(reader.table))
         if not complete:
             return
-        _export(reader.table, exporter, run)
+        _export(reader, exporter, run)
         if not once:
             _follow(reader, exporter, run, stopped)
 
 
 def load_graph(kafka: KafkaSettings, topics: TopicSettings) -> CallGraph:
     """Read the call graph from Kafka as it is now. Raises UnreachableError or TopicError."""
-    return build_graph(read_table(kafka, topics).edges())
+    return _graph_of(_read(kafka, topics))
 
 
 def read_table(kafka: KafkaSettings, topics: TopicSettings) -> EdgeTable:
     """Read the topic to its end: the edges, how many records there were, and what was skipped and why."""
-    with EdgeReader(kafka, topics, client_id="whocalls-reader") as reader, _without_collections():
-        reader.read_to_end()
-        return reader.table
+    return _read(kafka, topics).table
 
 
 def load_graph_from_file(path: str) -> CallGraph:
@@ -110,10 +111,10 @@ def _follow(reader: EdgeReader, exporter: ExporterSettings, run: _Run, stopped: 
         run.status.beat()
         if time.monotonic() >= due:
             revision = _revision(reader.table, exporter)
-            exported = revision if _try_export(reader.table, exporter, run, changed=revision != exported) else exported
+            exported = revision if _try_export(reader, exporter, run, changed=revision != exported) else exported
             due = time.monotonic() + exporter.interval_seconds
     if _revision(reader.table, exporter) != exported:
-        _export(reader.table, exporter, run)
+        _export(reader, exporter, run)
 
 
 def _revision(table: EdgeTable, exporter: ExporterSettings) -> int:
@@ -121,25 +122,40 @@ def _revision(table: EdgeTable, exporter: ExporterSettings) -> int:
     return table.shape_revision if are_tracked(exporter.formats) else table.revision
 
 
-def _try_export(table: EdgeTable, exporter: ExporterSettings, run: _Run, *, changed: bool) -> bool:
+def _try_export(reader: EdgeReader, exporter: ExporterSettings, run: _Run, *, changed: bool) -> bool:
     """Export what changed here or there; a remote that is away or a wrong override may be healed by the next time."""
     try:
         if changed or run.publisher.is_outdated():
-            _export(table, exporter, run)
+            _export(reader, exporter, run)
+        else:
+            run.publisher.stamp(summarize_coverage(reader.coverage.records()))
     except (UnreachableError, InputError) as error:
         run.log.warning("export_postponed", reason=str(error))
         return False
     return True
 
 
-def _export(table: EdgeTable, exporter: ExporterSettings, run: _Run) -> None:
+def _export(reader: EdgeReader, exporter: ExporterSettings, run: _Run) -> None:
     with _without_collections():
-        graph = filter_graph(build_graph(table.edges()), Filter(external=exporter.include_external))
+        graph = filter_graph(_graph_of(reader), Filter(external=exporter.include_external))
         run.status.files_written += run.publisher.publish(graph)
+    run.publisher.stamp(graph.coverage)
     run.status.exported = True
-    if table.skipped.total() > run.status.skips_told:
-        run.status.skips_told = table.skipped.total()
-        run.log.warning("records_skipped", **table.skipped)
+    skipped = reader.table.skipped
+    if skipped.total() > run.status.skips_told:
+        run.status.skips_told = skipped.total()
+        run.log.warning("records_skipped", **skipped)
+
+
+def _read(kafka: KafkaSettings, topics: TopicSettings) -> EdgeReader:
+    with EdgeReader(kafka, topics, client_id="whocalls-reader") as reader, _without_collections():
+        reader.read_to_end()
+        return reader
+
+
+def _graph_of(reader: EdgeReader) -> CallGraph:
+    graph, coverage = build_graph(reader.table.edges()), summarize_coverage(reader.coverage.records())
+    return msgspec.structs.replace(graph, coverage=coverage)
 
 
 def _count(table: EdgeTable) -> dict[str, Any]:

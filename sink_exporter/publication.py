@@ -6,11 +6,12 @@ so the cost is that of the change. Out: the difference and the commit's message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from callgraph.errors import InputError, WhocallsError
+from sink_exporter.coverage import describe_coverage
 from sink_exporter.difference import Difference, compare_graphs, render_difference
-from sink_exporter.graph import CallGraph
+from sink_exporter.graph import CallGraph, list_clusters
 from sink_exporter.graph_files import merge_graphs, parse_graph
 from sink_exporter.layout import NAMESPACE_FOLDER
 
@@ -45,11 +46,12 @@ def check_shrink(difference: Difference, arrows_after: int) -> None:
         )
 
 
-def write_message(difference: Difference, clusters: Iterable[str]) -> str:
-    """Write the commit's message: a title, a line for each call, and the clusters as trailers."""
+def write_message(difference: Difference, graph: CallGraph) -> str:
+    """Write the commit's message: a title, a line for each call; as trailers the clusters, and what it rests on."""
     lines = render_difference(difference, "text").splitlines()
     body = lines[:_MOST_LINES] + ([f"... and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else [])
-    trailers = [f"Whocalls-Cluster: {cluster}" for cluster in clusters if cluster.isprintable()]
+    trailers = [f"Whocalls-Cluster: {cluster}" for cluster in list_clusters(graph) if cluster.isprintable()]
+    trailers += [f"Whocalls-Coverage: {describe_coverage(graph.coverage)}"] if graph.coverage else []
     parts = (_title(difference), "\n".join(body), "\n".join(trailers))
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from callgraph.errors import ConfigurationError, InputError
 from callgraph.telemetry import Logger
-from sink_exporter.files import EDITED, check_inside, read_export, read_file, replace_files
+from sink_exporter.coverage import Coverage, encode_coverage
+from sink_exporter.files import EDITED, check_inside, read_export, read_file, replace_files, write_atomically
 from sink_exporter.git_repository import GitError, GitRepository, RejectedPushError
-from sink_exporter.graph import CallGraph, list_clusters
+from sink_exporter.graph import CallGraph
 from sink_exporter.layout import lay_out
 from sink_exporter.overrides import amend_graph, parse_overrides
 from sink_exporter.publication import check_shrink, compare_files, write_message
@@ -21,6 +22,8 @@ from sink_exporter.settings import ExporterSettings, GitSettings
 
 OVERRIDES = "overrides.yaml"
 """Beside the files of the export; written by people, never by us."""
+COVERAGE_FILE = ".whocalls/coverage.json"
+"""What an export rests on; no part of the export, because it changes by itself."""
 _ATTEMPTS = 20
 
 
@@ -32,6 +35,9 @@ class Publisher(Protocol):
 
     def publish(self, graph: CallGraph) -> int:
         """Make the place hold this graph; returns how many files are new or different. Raises WhocallsError."""
+
+    def stamp(self, coverage: Coverage | None) -> None:
+        """Say beside the files what the graph rests on, as it is now. Raises WhocallsError."""
 
 
 @contextmanager
@@ -71,6 +77,12 @@ class FolderPublisher:
             )
         return len(result.written)
 
+    def stamp(self, coverage: Coverage | None) -> None:
+        """Write it to a file of its own, which git ignores: it changes all the time."""
+        if coverage is not None:
+            write_atomically(self._out / ".whocalls/.gitignore", b"coverage.json\nedited/\n")
+            write_atomically(self._out / COVERAGE_FILE, encode_coverage(coverage))
+
 
 class GitPublisher:
     """Commits and pushes to one branch of a repository, by way of a clone in a folder that holds nothing else."""
@@ -89,6 +101,9 @@ class GitPublisher:
     def is_outdated(self) -> bool:
         """Ask whether the branch has moved on. Raises UnreachableError."""
         return self._repository.ask_head() != self._head
+
+    def stamp(self, coverage: Coverage | None) -> None:
+        """Write nothing: what changes by itself stands in the messages of commits that are made anyway."""
 
     def publish(self, graph: CallGraph) -> int:
         """Render onto what the branch holds now, commit and push; again from the start when somebody was faster."""
@@ -109,7 +124,7 @@ class GitPublisher:
         if not self._settings.allow_shrink:
             check_shrink(difference, len(graph.arrows))
         result = replace_files(out, files, keep_edited=False)
-        changed = self._repository.commit(self._settings.path, write_message(difference, list_clusters(graph)))
+        changed = self._repository.commit(self._settings.path, write_message(difference, graph))
         if changed:
             self._repository.push()
         self._head = self._repository.head()

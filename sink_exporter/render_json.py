@@ -1,7 +1,7 @@
 """The call graph as JSON, with the evidence of every arrow. Pure.
 
-One document; each arrow on a line of its own. Times are RFC 3339 in UTC with nanoseconds, because a number of that size
-does not survive JavaScript and jq.
+One document; each arrow on a line of its own, after what the graph rests on, where that is known. Times are RFC 3339 in
+UTC with nanoseconds, because a number of that size does not survive JavaScript and jq.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from sink_exporter.timestamps import format_time
 
 def render_json(graph: CallGraph) -> str:
     """Render the graph as one JSON document."""
+    coverage = f'"coverage":{encode_json(graph.coverage)},\n' if graph.coverage else ""
     return (
-        f'{{"apiVersion":"{API_VERSION}","kind":"{KIND}",\n'
+        f'{{"apiVersion":"{API_VERSION}","kind":"{KIND}",\n{coverage}'
         f'"calls":[{_lines(graph.calls)}],\n"external":[{_lines(graph.external)}]}}\n'
     )
 

@@ -18,6 +18,7 @@ from callgraph.records import CallBatch, ObservationBatch
 from stream_processor.attribution import Attribution, Decision, Origin
 from stream_processor.calls import encode_calls, gather_calls, partition_calls
 from stream_processor.counts import Counts
+from stream_processor.coverage import Coverage
 from stream_processor.ledger import Entry, Ledger
 from stream_processor.outbox import Outbox
 from stream_processor.unresolved import UnresolvedSample
@@ -63,6 +64,7 @@ class Resolving:
         self._offered = 0
         self.ledger: Ledger[Any] = Ledger()
         self.unresolved = UnresolvedSample()
+        self.coverage = Coverage()
 
     @property
     def held(self) -> int:
@@ -83,7 +85,9 @@ class Resolving:
         self._count(message.topic, len(batch.observations))
         # The bytes are of no more use, and what is held keeps its message.
         message.value = None
+        self.coverage.open(origin, batch)
         if not batch.observations:
+            self.coverage.close(origin)
             self._settle(entry, 1)
             return
         entry.parts = len(batch.observations)
@@ -132,6 +136,7 @@ class Resolving:
             self._settle(entry, count)
             if entry.parts <= 0:
                 del self._entries[origin]
+                self.coverage.close(origin)
 
     def _settle(self, entry: Entry[Any], parts: int) -> None:
         self._acknowledge(self.ledger.settle(entry, parts))
@@ -142,6 +147,7 @@ class Resolving:
 
     def _report(self, decisions: list[Decision], *, now: int) -> None:
         self._counts.add("calls_total", sum(1 for decision in decisions if decision.attributed))
+        self.coverage.decide(decisions)
         for reason, count in self.unresolved.take(decisions, now=now).items():
             self._counts.add("unresolved_total", count, reason=reason)
 

@@ -8,6 +8,7 @@ the call graph; so nothing has to be handed over, and nothing of an earlier assi
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ class Shift:
     """The two stages while their partitions are ours. `over` is final."""
 
     def __init__(self, assigned: set[tuple[str, int]], *, calls_topic: str, consumer: Any) -> None:
+        self.name = secrets.token_hex(8)
         self.assigned = assigned
         self._calls_topic = calls_topic
         self.over = False

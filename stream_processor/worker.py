@@ -67,6 +67,7 @@ class Worker:
             reject=lambda error, record: self._reject(error, record, _nothing),
         )
         self.shift: Shift | None = None
+        self._coverage_due_at = 0
 
     def begin_shift(self, assigned: set[tuple[str, int]], *, consumer: Any) -> None:
         """Begin anew with the partitions that were assigned."""
@@ -98,6 +99,8 @@ class Worker:
         shift, self.shift = self.shift, None
         if shift:
             await shift.end(self.outbox, now=time.monotonic_ns())
+            self._send_coverage(shift)
+            await self.outbox.settled()
             self._log.info("partitions_given_up", count=len(shift.assigned), held=shift.resolving.ledger.held())
 
     def abandon_shift(self) -> None:
@@ -134,6 +137,8 @@ class Worker:
             shift.resolving.settle(now=time.time_ns())
             shift.folding.publish_due(now=time.monotonic_ns())
             self._send_samples(shift)
+            if time.monotonic_ns() >= self._coverage_due_at:
+                self._send_coverage(shift)
 
     def is_full(self, shift: Shift) -> bool:
         """Tell whether as much waits for the inventory as may."""
@@ -172,6 +177,14 @@ class Worker:
         topic = full_name("unresolved", self._settings.topics)
         for record in shift.resolving.unresolved.records():
             self.outbox.send(topic, record, key=encode_key(record.cluster, record.address), then=_nothing)
+
+    def _send_coverage(self, shift: Shift) -> None:
+        """Publish the sums that changed; under a key of this assignment, so that no other worker's sum is replaced."""
+        self._coverage_due_at = time.monotonic_ns() + int(self._settings.processor.last_seen_seconds * 1e9)
+        topic = full_name("coverage", self._settings.topics)
+        for place, record in shift.resolving.coverage.take_changed():
+            key = encode_key(place.cluster, place.node, shift.name, place.day)
+            self.outbox.send(topic, record, key=key, then=_nothing)
 
 
 def _nothing() -> None:

@@ -21,6 +21,7 @@ from callgraph.records import (
     ConnectionBatch,
     ConnectionObservation,
     ContainerPort,
+    CoverageRecord,
     DeadLetter,
     DnsAnswerBatch,
     DnsObservation,
@@ -232,6 +233,19 @@ FULL: dict[str, Record] = {
         exemplars=("whocalls.dns-answers/3/41",),
         applied={"whocalls.dns-answers/3": Applied(floor=40, offsets={"41": "5"})},
     ),
+    "coverage.v1": CoverageRecord(
+        cluster="prod",
+        node="node-a",
+        from_at=_AT,
+        to_at=_AT + 60_000_000_000,
+        batches=13,
+        lost_batches=1,
+        received=900,
+        dropped=4,
+        kernel_dropped=3,
+        observations=120,
+        unresolved={"unknown_pod_address": 2},
+    ),
     "unresolved.v1": UnresolvedRecord(
         cluster="prod",
         node="node-a",
@@ -264,6 +278,7 @@ LEAST: dict[str, Record] = {
     ),
     "calls.v1-least": CallBatch(),
     "call-graph.v1-least": Edge(client=_FRONTEND, server=_CART),
+    "coverage.v1-least": CoverageRecord(cluster="prod", node="node-a", from_at=_AT, to_at=_AT),
     "unresolved.v1-least": UnresolvedRecord(
         cluster="prod", node="node-a", reason="unknown_pod_address", side="server", address="10.0.2.99", observed_at=_AT
     ),

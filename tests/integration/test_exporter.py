@@ -21,6 +21,7 @@ from callgraph.broker import Broker
 from callgraph.clients import producer_config
 from callgraph.codec import encode, encode_key
 from callgraph.errors import ConfigurationError, PortTakenError, TopicError, UnreachableError
+from callgraph.records import CoverageRecord
 from callgraph.settings import KafkaSettings, LogSettings, TopicSettings
 from callgraph.telemetry import LeanLogger
 from callgraph.topics import find_topic, full_name
@@ -100,6 +101,22 @@ def test_the_shop_is_pushed_to_a_repository_instead(publish, export, tmp_path):
     publish(*shop_edges())
     assert not export(git=GitSettings(url=str(remote))).exists()
     assert git(remote, "show", "main:callgraph/callgraph.txt") == SHOP_TEXT
+
+
+def test_an_export_says_what_it_rests_on_beside_its_files_and_in_json(publish, export, kafka_settings, topic_settings):
+    publish(*shop_edges())
+    seen = CoverageRecord(cluster="c", node="n1", from_at=1, to_at=2, observations=8, unresolved={"late": 2})
+    producer = Producer(producer_config(kafka_settings, client_id="test"))
+    Broker(kafka_settings).require_topics([find_topic("coverage")], topic_settings)
+    for key in (b"worker-1", b"worker-2"):
+        producer.produce(full_name("coverage", topic_settings), key=key, value=encode(seen))
+    assert producer.flush(30) == 0
+    out = export(formats=("yaml", "json"))
+    stamp = json.loads((out / ".whocalls/coverage.json").read_text())
+    assert (stamp["nodes_reporting"], stamp["observations"], stamp["unresolved_share"]) == (["n1"], 16, 0.25)
+    assert json.loads((out / "callgraph.json").read_text())["coverage"] == stamp
+    assert "coverage" not in (out / f"namespaces/{SHOP_NAMESPACE}.yaml").read_text()
+    assert (out / ".whocalls/.gitignore").read_text().splitlines() == ["coverage.json", "edited/"]
 
 
 @pytest.mark.usefixtures("publish")

@@ -3,17 +3,20 @@
 import json
 from contextlib import suppress
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from callgraph.codec import encode
 from callgraph.errors import InputError
+from callgraph.records import CoverageRecord
+from sink_exporter.coverage import summarize_coverage
 from sink_exporter.graph import CallGraph, build_graph
 from sink_exporter.graph_files import parse_graph
 from sink_exporter.render_json import render_json, render_json_lines
 from sink_exporter.timestamps import format_time, parse_time
-from tests.graphs import edge_lists, edge_of, graphs, shop_edges, shuffled_and_repeated, workload
+from tests.graphs import edge_lists, edge_of, graph_of, graphs, shop_edges, shuffled_and_repeated, workload
 
 
 def test_an_arrow_carries_its_evidence():
@@ -123,3 +126,14 @@ def test_any_bytes_are_a_graph_or_the_one_error(content):
 
 def test_nothing_is_the_empty_graph():
     assert parse_graph(b" \n", "it") == CallGraph()
+
+
+def test_what_the_graph_rests_on_is_written_and_read_back():
+    two_nodes = [CoverageRecord(cluster="c", node=node, from_at=0, to_at=at) for node, at in (("a", 10**12), ("b", 1))]
+    covered = msgspec.structs.replace(
+        graph_of((workload("web"), workload("api"))), coverage=summarize_coverage(two_nodes)
+    )
+    text = render_json(covered)
+    assert json.loads(text)["coverage"]["nodes_silent"] == ["b"]
+    assert parse_graph(text.encode(), "it") == covered
+    assert "coverage" not in render_json(graph_of((workload("web"), workload("api"))))

@@ -56,5 +56,11 @@ def test_events_are_deleted_after_their_time(name, hours):
     assert config == {"cleanup.policy": "delete", "retention.ms": str(hours * 3_600_000)}
 
 
+def test_coverage_keeps_the_last_sum_of_each_key_for_as_long_as_the_observations_are_kept():
+    config = topic_config(find_topic("coverage"))
+    assert config["cleanup.policy"] == "compact,delete"
+    assert config["retention.ms"] == topic_config(find_topic("dns-answers"))["retention.ms"]
+
+
 def test_tombstones_outlive_a_day_of_absence_of_their_readers():
     assert topic_config(find_topic("call-graph"))["delete.retention.ms"] == str(24 * 3_600_000)

@@ -7,6 +7,7 @@ import pytest
 
 from callgraph.settings import KafkaSettings, LogSettings, TopicSettings
 from callgraph.telemetry import LeanLogger
+from stream_processor.coverage import Coverage
 from stream_processor.ledger import Ledger
 from stream_processor.settings import AttributionSettings, ProcessorSettings
 from stream_processor.shift import Shift
@@ -22,6 +23,7 @@ class RememberingStage:
         self.taken = []
         self.held = 0
         self.ledger = Ledger()
+        self.coverage = Coverage()
 
     def publish_all(self, *, now):
         """Have nothing to publish."""
