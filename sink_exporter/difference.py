@@ -121,8 +121,13 @@ def _render_markdown(difference: Difference) -> str:
     counts = (("new", difference.added), ("gone", difference.removed), ("changed", difference.changed))
     title = ", ".join(f"{len(part)} {word}" for word, part in counts if part)
     lines = "".join(f"{sign} {text}\n" for sign, text in _lines(difference))
+    return f"**Calls: {title}**\n\n{write_fenced(lines, 'diff')}"
+
+
+def write_fenced(lines: str, language: str) -> str:
+    """Write lines as a code block of Markdown that nothing in them can end."""
     fence = "`" * (_longest_run(lines, "`") + 3)
-    return f"**Calls: {title}**\n\n{fence}diff\n{lines}{fence}\n"
+    return f"{fence}{language}\n{lines}{fence}\n"
 
 
 def _render_json(difference: Difference) -> str:

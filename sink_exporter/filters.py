@@ -13,7 +13,16 @@ from functools import lru_cache
 from msgspec import Struct
 
 from callgraph.records import Workload
-from sink_exporter.graph import Arrow, CallGraph
+from sink_exporter.graph import Arrow, CallGraph, is_external
+
+INFRASTRUCTURE = (
+    *("kube-system/*", "kube-public/*", "kube-node-lease/*", "default/kubernetes", "whocalls/*"),
+    *("*/kube-dns", "*/coredns", "*/node-local-dns*", "*/kube-proxy*", "*/metrics-server*", "*/kube-state-metrics*"),
+    *("*/*node-exporter*", "*/prometheus*", "*/alertmanager*", "*/grafana*", "*/vmagent*", "*/datadog*", "*/jaeger*"),
+    *("*/fluent*", "*/promtail*", "*/otel-collector*", "*/opentelemetry-collector*"),
+    *("*/cilium*", "*/calico*", "*/istiod*", "*/linkerd*", "*/cert-manager*"),
+)
+"""What is there for the cluster rather than for what the cluster does: nearly everything calls it, or it everything."""
 
 
 class Filter(Struct, frozen=True, kw_only=True):
@@ -24,6 +33,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     servers: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     external: bool = True
+    infrastructure: bool = True
     since: int | None = None
 
 
@@ -31,12 +41,17 @@ def filter_graph(graph: CallGraph, wanted: Filter) -> CallGraph:
     """Keep the arrows that pass; a client without any is gone."""
     if wanted == Filter():
         return graph
-    passes = _build_check(wanted)
+    passes = build_check(wanted)
     return CallGraph(
         coverage=graph.coverage,
         calls=tuple(arrow for arrow in graph.calls if passes(arrow)),
         external=tuple(arrow for arrow in graph.external if wanted.external and passes(arrow)),
     )
+
+
+def is_infrastructure(workload: Workload) -> bool:
+    """Tell whether a workload is there for the cluster rather than for what the cluster does."""
+    return not is_external(workload) and _matches_any(workload, INFRASTRUCTURE)
 
 
 def matches(workload: Workload, pattern: str) -> bool:
@@ -45,9 +60,11 @@ def matches(workload: Workload, pattern: str) -> bool:
     return fnmatchcase(workload.name, name) and (not slash or fnmatchcase(workload.namespace, namespace))
 
 
-def _build_check(wanted: Filter) -> Callable[[Arrow], bool]:
+def build_check(wanted: Filter) -> Callable[[Arrow], bool]:
+    """Return what tells of an arrow whether it passes; whether calls to outside are wanted is not asked."""
     named = lru_cache(maxsize=None)(_matches_any)
     housed = lru_cache(maxsize=None)(_lives_in_any)
+    infrastructural = lru_cache(maxsize=None)(is_infrastructure)
 
     def passes(arrow: Arrow) -> bool:
         client, server = arrow.client, arrow.server
@@ -57,6 +74,7 @@ def _build_check(wanted: Filter) -> Callable[[Arrow], bool]:
             and (not wanted.servers or named(server, wanted.servers))
             and not named(client, wanted.exclude)
             and not named(server, wanted.exclude)
+            and (wanted.infrastructure or not (infrastructural(client) or infrastructural(server)))
             and (wanted.since is None or arrow.last_seen is None or arrow.last_seen >= wanted.since)
         )
 

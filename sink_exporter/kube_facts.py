@@ -1,6 +1,6 @@
 """What policies must know of workloads and Services, from Kubernetes objects. Pure.
 
-In: the JSON of `kubectl get deployments,statefulsets,daemonsets,replicasets,cronjobs,jobs,pods,services -A -o json`.
+In: the JSON of `kubectl get deployments,statefulsets,daemonsets,cronjobs,jobs,pods,services,namespaces -A -o json`.
 Out: how to select the pods of each workload, which ports they name, and where the ports of a Service lead.
 The owner's selector is taken as it stands, because it is immutable; where there is none (Pod, Job, CronJob) the labels
 of the pod, without those that differ from pod to pod.
@@ -25,6 +25,9 @@ VOLATILE_LABELS = frozenset(
         *("failure-domain.beta.kubernetes.io/region", "failure-domain.beta.kubernetes.io/zone"),
     )
 )
+
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+"""Every namespace carries it, with its own name."""
 
 
 class Requirement(Struct, frozen=True, kw_only=True):
@@ -72,14 +75,24 @@ class ServiceFacts(Struct, frozen=True, kw_only=True):
 
 
 class KubeFacts(Struct, frozen=True, kw_only=True):
-    """By namespace, kind and name; Services by namespace and name."""
+    """By namespace, kind and name; Services by namespace and name; the labels of namespaces by their names."""
 
     workloads: dict[tuple[str, str, str], WorkloadFacts] = {}
     services: dict[tuple[str, str], ServiceFacts] = {}
+    namespaces: dict[str, dict[str, str]] = {}
 
     def find(self, workload: Workload) -> WorkloadFacts | None:
         """Return what is known of a workload."""
         return self.workloads.get((workload.namespace, workload.kind, workload.name))
+
+    def labels_of(self, workload: Workload) -> dict[str, str]:
+        """Return the labels of a workload's pods; none where it is not known."""
+        known = self.find(workload)
+        return known.labels if known else {}
+
+    def namespace_labels(self, namespace: str) -> dict[str, str]:
+        """Return the labels of a namespace; that with its name is there always."""
+        return {NAMESPACE_LABEL: namespace} | self.namespaces.get(namespace, {})
 
     def services_of(self, workload: Workload) -> Iterator[ServiceFacts]:
         """Return the Services that lead to a workload's pods, or the Service itself."""
@@ -91,10 +104,19 @@ class KubeFacts(Struct, frozen=True, kw_only=True):
                     yield from (service,) if service.selector else ()
 
 
-class _Meta(Struct, frozen=True):
+class _OwnerReference(Struct, frozen=True):
+    controller: bool = False
+
+
+class _Meta(Struct, frozen=True, rename="camel"):
     name: str
     namespace: str = "default"
     labels: dict[str, str] | None = None
+    owner_references: tuple[_OwnerReference, ...] | None = None
+
+    @property
+    def is_owned(self) -> bool:
+        return any(owner.controller for owner in self.owner_references or ())
 
 
 class _Port(Struct, frozen=True, rename="camel"):
@@ -157,21 +179,36 @@ class _List(Struct, frozen=True):
 
 def parse_kube_facts(content: bytes, name: str) -> KubeFacts:
     """Read a `List` of objects; kinds that say nothing here are passed over. Raises InputError."""
-    workloads: dict[tuple[str, str, str], WorkloadFacts] = {}
-    services: dict[tuple[str, str], ServiceFacts] = {}
+    facts = KubeFacts(workloads={}, services={}, namespaces={})
     try:
         for item in msgspec.json.decode(content, type=_List).items:
-            meta = item.metadata
-            if item.kind == "Service":
-                services[meta.namespace, meta.name] = _service_facts(msgspec.json.decode(item.spec, type=_ServiceSpec))
-            elif facts := _workload_facts(item):
-                workloads[meta.namespace, item.kind, meta.name] = facts
+            _take_object(item, facts)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             f"{name} is not a list of Kubernetes objects: {error} (write it with "
-            "`kubectl get deployments,statefulsets,daemonsets,cronjobs,jobs,pods,services -A -o json`)"
+            "`kubectl get deployments,statefulsets,daemonsets,cronjobs,jobs,pods,services,namespaces -A -o json`)"
         ) from error
-    return KubeFacts(workloads=workloads, services=services)
+    return facts
+
+
+def merge_facts(below: KubeFacts, above: KubeFacts) -> KubeFacts:
+    """Put the facts of two sources together; where both know something, the second is right."""
+    return KubeFacts(
+        workloads=below.workloads | above.workloads,
+        services=below.services | above.services,
+        namespaces=below.namespaces | above.namespaces,
+    )
+
+
+def _take_object(item: _Object, facts: KubeFacts) -> None:
+    meta = item.metadata
+    if item.kind == "Service":
+        facts.services[meta.namespace, meta.name] = _service_facts(msgspec.json.decode(item.spec, type=_ServiceSpec))
+    elif item.kind == "Namespace":
+        facts.namespaces[meta.name] = meta.labels or {}
+    elif not meta.is_owned and (known := _workload_facts(item)):
+        # What is owned is no workload of its own: its owner is.
+        facts.workloads[meta.namespace, item.kind, meta.name] = known
 
 
 def _workload_facts(item: _Object) -> WorkloadFacts | None:
@@ -189,11 +226,15 @@ def _workload_facts(item: _Object) -> WorkloadFacts | None:
     return _facts_of(spec.template.spec, spec.template.metadata.labels or {}, selector)
 
 
+def lasting_labels(labels: dict[str, str]) -> dict[str, str]:
+    """Return the labels that the pods of a workload share and keep."""
+    return {key: value for key, value in labels.items() if key not in VOLATILE_LABELS}
+
+
 def _facts_of(pod: _PodSpec, labels: dict[str, str], selector: Selector | None) -> WorkloadFacts:
     ports: Iterable[_Port] = (port for container in pod.containers for port in container.ports or ())
-    lasting = {key: value for key, value in labels.items() if key not in VOLATILE_LABELS}
     return WorkloadFacts(
-        selector=selector or Selector(match_labels=lasting),
+        selector=selector or Selector(match_labels=lasting_labels(labels)),
         labels=labels,
         host_network=pod.host_network,
         service_account=pod.service_account_name,

@@ -12,13 +12,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from sink_exporter.graph import CallGraph
-from sink_exporter.kube_facts import KubeFacts, Selector
+from sink_exporter.kube_facts import NAMESPACE_LABEL, KubeFacts, Selector
 from sink_exporter.policy_drafts import Allowance, Draft, Peer, PodPort, describe_peers, draft_policies
 from sink_exporter.yaml_block import Value, emit_yaml
 
 Direction = Literal["ingress", "egress", "both"]
 
-NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 _DNS_PEERS: tuple[Value, ...] = (
     {
         "namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: "kube-system"}},

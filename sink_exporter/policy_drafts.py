@@ -68,7 +68,7 @@ def draft_policies(graph: CallGraph, facts: KubeFacts) -> list[Draft]:
     callees: dict[Workload, list[Arrow]] = {}
     for arrow in graph.arrows:
         callees.setdefault(arrow.client, []).append(arrow)
-        for server in _workloads_behind(arrow.server, facts):
+        for server in workloads_behind(arrow.server, facts):
             callers.setdefault(server, []).append(arrow)
     drafts = []
     for workload in sorted({*callers, *callees}, key=_order_of):
@@ -98,11 +98,11 @@ def _draft_of(
 
 def _reached_ports(arrow: Arrow, facts: KubeFacts) -> tuple[PodPort, ...]:
     """Return the ports of all pods that the call may reach."""
-    servers = tuple(_workloads_behind(arrow.server, facts)) or (arrow.server,)
+    servers = tuple(workloads_behind(arrow.server, facts)) or (arrow.server,)
     return tuple(sorted({port for server in servers for port in _pod_ports(arrow, server, facts)}))
 
 
-def _workloads_behind(server: Workload, facts: KubeFacts) -> Iterator[Workload]:
+def workloads_behind(server: Workload, facts: KubeFacts) -> Iterator[Workload]:
     """Return the workloads that a call to this server reaches: itself, or those that a Service selects."""
     if is_external(server):
         return
@@ -136,10 +136,10 @@ def _service_selector(workload: Workload, facts: KubeFacts) -> Selector:
 
 
 def _pod_ports(arrow: Arrow, server: Workload, facts: KubeFacts) -> tuple[PodPort, ...]:
-    return tuple(sorted({pod_port for port in arrow.ports for pod_port in _targets_of(port, server, facts)}))
+    return tuple(sorted({pod_port for port in arrow.ports for pod_port in find_pod_ports(port, server, facts)}))
 
 
-def _targets_of(port: str, server: Workload, facts: KubeFacts) -> Iterator[PodPort]:
+def find_pod_ports(port: str, server: Workload, facts: KubeFacts) -> Iterator[PodPort]:
     """Return the pod's ports that a port of a Service leads to; a port that no Service has is the pod's own."""
     number, _, transport = port.partition("/")
     transport = transport or "TCP"

@@ -54,3 +54,23 @@ def test_a_pattern_is_a_name_or_a_namespace_and_a_name(pattern, meant):
 def test_an_empty_filter_keeps_everything(graph):
     assert filter_graph(graph, Filter()) == graph
     assert filter_graph(graph, Filter(namespaces=("*",))) == graph
+
+
+COREDNS, SCRAPER = workload("coredns", "kube-system"), workload("prometheus-server", "monitoring")
+API_SERVER = workload("kubernetes", "default", "Service")
+
+
+def test_infrastructure_is_left_out_at_either_end():
+    busy = graph_of((WEB, API), (WEB, COREDNS), (SCRAPER, API), (WEB, API_SERVER))
+    assert filter_graph(busy, Filter(infrastructure=False)) == graph_of((WEB, API))
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        *(WEB, workload("kubernetes"), workload("core"), workload("x", "kube-systems")),
+        workload("prometheus.io", "", "External"),
+    ],
+)
+def test_what_only_looks_like_infrastructure_is_kept(shown):
+    assert filter_graph(graph_of((shown, API)), Filter(infrastructure=False)) == graph_of((shown, API))
