@@ -6,7 +6,7 @@ Every failure is one sentence with its remedy.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from callgraph.clients import librdkafka_config
@@ -115,7 +115,59 @@ class Broker:
         self._create({name: of}, settings)
         self._await_topics([name])
 
-    def _create(self, topics: Mapping[str, Topic], settings: TopicSettings) -> None:
+    def count(self) -> int:
+        """Return how many brokers there are. Call `topics` before."""
+        return len(self._admin.list_topics(timeout=_REQUEST_SECONDS).brokers)
+
+    def shapes(self, names: Iterable[str]) -> dict[str, tuple[int, int, dict[str, str]]]:
+        """Return partitions, replicas and configuration of the topics that are there.
+
+        The configuration is empty where this user may not read it (DescribeConfigs).
+        """
+        present = self._admin.list_topics(timeout=_REQUEST_SECONDS).topics
+        found = {name: present[name].partitions for name in names if name in present}
+        return {
+            name: (len(partitions), min((len(each.replicas) for each in partitions.values()), default=0), config)
+            for (name, partitions), config in zip(found.items(), self._configs(found), strict=True)
+        }
+
+    def denials(self, role: Role, settings: TopicSettings, *, group: str = "") -> Iterator[str]:
+        """Yield a sentence for each right on Kafka that a role lacks; topics that are missing are no matter of rights.
+
+        `group`: the consumer group that it must be able to join.
+        """
+        for name, needed in RIGHTS[role].items():
+            try:
+                self._require_rights({full_name(name, settings): needed})
+            except TopicError as error:
+                yield str(error)
+        if group:
+            try:
+                self._require_group(group)
+            except TopicError as error:
+                yield str(error)
+
+    def refused_creations(self, topics: Iterable[Topic], settings: TopicSettings) -> Iterator[str]:
+        """Yield a sentence for each topic that could not be created, without creating any."""
+        for topic in topics:
+            try:
+                self._create({full_name(topic.name, settings): topic}, settings, only_tries=True)
+            except TopicError as error:
+                yield str(error)
+
+    def _configs(self, names: Iterable[str]) -> Iterator[dict[str, str]]:
+        from confluent_kafka import KafkaException  # noqa: PLC0415
+        from confluent_kafka.admin import ConfigResource, ResourceType  # noqa: PLC0415
+
+        for name in names:
+            asked = ConfigResource(ResourceType.TOPIC, name)
+            (answer,) = self._admin.describe_configs([asked], request_timeout=_REQUEST_SECONDS).values()
+            try:
+                yield {key: entry.value for key, entry in answer.result().items()}
+            except KafkaException:
+                yield {}
+
+    def _create(self, topics: Mapping[str, Topic], settings: TopicSettings, *, only_tries: bool = False) -> None:
         from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
         from confluent_kafka.admin import NewTopic  # noqa: PLC0415
 
@@ -128,7 +180,8 @@ class Broker:
             )
             for name, topic in topics.items()
         ]
-        for name, future in self._admin.create_topics(requests, request_timeout=30).items():
+        created = self._admin.create_topics(requests, request_timeout=30, validate_only=only_tries)
+        for name, future in created.items():
             try:
                 future.result()
             except KafkaException as error:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections.abc import Mapping
+from typing import Any
 
 from callgraph.settings import TlsSettings
 
@@ -17,14 +19,20 @@ _SECONDS = 2.0
 
 def why_untrusted(server: str, tls: TlsSettings) -> str:
     """Return why the certificate of a server is not accepted; empty: it is, or the server does not answer."""
-    context = ssl.create_default_context(cafile=tls.ca_file or None)
-    context.check_hostname = tls.check_hostname
     with contextlib.suppress(OSError):
         try:
-            _shake_hands(server, context)
+            _shake_hands(server, _verifying(tls))
         except ssl.SSLCertVerificationError as error:
             return error.verify_message.rstrip(".")
     return ""
+
+
+def certificate_end(server: str, tls: TlsSettings) -> float | None:
+    """Return when the certificate of a server expires, in seconds since the epoch; None: it speaks no TLS we trust."""
+    with contextlib.suppress(OSError):
+        if certificate := _shake_hands(server, _verifying(tls)):
+            return float(ssl.cert_time_to_seconds(str(certificate["notAfter"])))
+    return None
 
 
 def speaks_tls(server: str) -> bool:
@@ -39,11 +47,18 @@ def speaks_tls(server: str) -> bool:
     return True
 
 
-def _shake_hands(server: str, context: ssl.SSLContext) -> None:
+def _verifying(tls: TlsSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_file or None)
+    context.check_hostname = tls.check_hostname
+    return context
+
+
+def _shake_hands(server: str, context: ssl.SSLContext) -> Mapping[str, Any] | None:
+    """Return the certificate of the server, None where it was not verified."""
     host, _, port = server.rpartition(":")
     host = host.strip("[]")
     with (
         socket.create_connection((host, int(port)), timeout=_SECONDS) as connection,
-        context.wrap_socket(connection, server_hostname=host),
+        context.wrap_socket(connection, server_hostname=host) as encrypted,
     ):
-        pass
+        return encrypted.getpeercert()

@@ -74,6 +74,14 @@ class GitRepository:
             raise RejectedPushError(_reason(done))
         _check(done, "push")
 
+    def try_push(self) -> None:
+        """See whether the remote would take a commit, without giving it one. Hooks of the remote are not asked.
+
+        Raises UnreachableError and GitError.
+        """
+        self._git("commit", "--quiet", "--allow-empty", "--no-verify", "--no-gpg-sign", "--message=a try")
+        self._git("push", "--dry-run", "--porcelain", "origin", f"HEAD:refs/heads/{self._settings.branch}")
+
     def head(self) -> str:
         """Return the commit of the clone, empty before the first one."""
         done = self._run("rev-parse", "--verify", "--quiet", "HEAD")

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from aiohttp import web
 from multidict import CIMultiDict
 
+from tests import fake_api_reviews
 from tests.fake_api_store import PREFIXES, Json, Selection, StatusError, Store
 from tests.fake_api_switches import Switches
 from tests.fake_api_watch import OpenWatch, metadata_only
@@ -208,6 +209,8 @@ class FakeApiServer:
         user = self._authenticate(request)
         if request.path == "/version":
             return _json({"major": "1", "minor": "36", "gitVersion": "v1.36.2"})
+        if request.path.startswith(fake_api_reviews.PREFIX):
+            return _json(fake_api_reviews.answer_review(await request.json(), self.switches), status=201)
         resource, namespace, name = _parse_path(request.path)
         if self.switches.failures.get(resource):
             code = self.switches.failures[resource].pop(0)

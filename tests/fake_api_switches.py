@@ -15,4 +15,5 @@ class Switches:
     bookmark_seconds: float = 60.0
     future_seconds: float = 3.0
     frozen: set[str] = field(default_factory=set)  # resources; "*" is everything
+    rules: list[dict] = field(default_factory=list)  # what SelfSubjectRulesReview tells, beyond what everybody may
     failures: dict[str, list[int]] = field(default_factory=dict)  # statuses of the next answers, by resource

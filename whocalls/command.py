@@ -40,6 +40,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "processor": Subcommand("whocalls.roles", "Role: observations to the call graph."),
     "exporter": Subcommand("whocalls.roles", "Role: the call graph to files."),
     "topics": Subcommand("whocalls.topics", "Describe and create the topics."),
+    "doctor": Subcommand("whocalls.doctor", "Check Kafka, rights, agents and the line, with a remedy for each."),
     "version": Subcommand("whocalls.version", "The version of whocalls and of what it runs on."),
 }
 
@@ -56,6 +57,7 @@ EXTRAS = {
     "export": "exporter",
     "replay": "processor",
     "topics": "exporter",
+    "doctor": "processor",
     "demo": "all",
     "up": "all",
     "map": "all",

@@ -67,6 +67,20 @@ class TopicSpan:
                     f"for {self._kafka.connect_seconds:g} s (is every partition's leader up?)"
                 )
 
+    def require_readable(self) -> None:
+        """Fetch once at the end, which a broker allows or refuses even where there is nothing.
+
+        Raises TopicError or UnreachableError.
+        """
+        from confluent_kafka import KafkaError, TopicPartition  # noqa: PLC0415
+
+        number, end = next(iter(self.ends.items()))
+        self._consumer.assign([TopicPartition(self.topic, number, end)])
+        message = self._consumer.poll(self._kafka.connect_seconds)
+        error = message.error() if message else None
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  (its public name has none)
+            raise self._failure(error)
+
     def _admit(self, message: Any, left: dict[int, int]) -> Iterator[Any]:
         from confluent_kafka import KafkaError  # noqa: PLC0415
 

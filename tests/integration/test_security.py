@@ -22,10 +22,9 @@ from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.topics import TOPICS, full_name
 from stream_processor.kafka_access import aiokafka_access
 from stream_processor.topic_reader import read_topic
-from tests.brokers import make_broker
 from tests.end_to_end.processes import run_whocalls
 from tests.kafka_failures import CONNECT_SECONDS, DENIALS, FAILURES, ROLES
-from tests.secure_kafka import PASSWORD, USER, SecureKafka
+from tests.secure_kafka import PASSWORD, USER
 from whocalls.drained import await_drained
 from whocalls.shop_traffic import write_shop_input
 from whocalls.supervisor import Supervisor
@@ -43,25 +42,6 @@ WAYS = {
     "SCRAM-SHA-512": ("SASL_SSL", "SCRAM-SHA-512"),
     "OAUTHBEARER": ("SASL_SSL", "OAUTHBEARER"),
 }
-
-
-@pytest.fixture(scope="module")
-def secure(kafka_choice, tmp_path_factory):
-    if kafka_choice != "apache":
-        pytest.skip(f"needs Apache Kafka, and this session uses {kafka_choice}")
-    started = []
-
-    def start(**shape):
-        broker = make_broker("apache", tmp_path_factory.mktemp("secure") / "kafka", **shape)
-        started.append(broker)
-        broker.start()
-        return broker
-
-    kafka = SecureKafka(tmp_path_factory.mktemp("secrets"), start)
-    with kafka.endpoint, kafka.silence:
-        yield kafka
-    for broker in started:
-        broker.kill()
 
 
 @pytest.fixture(scope="module")
