@@ -39,7 +39,8 @@ def run_file(path: Path) -> Iterator[Result]:
     document = json.loads(path.read_text(encoding="utf-8"))
     if "time_base" in document:
         base = conformance_identity.base_of(document)
-        run = partial(conformance_identity.run_case, defaults=document["config_defaults"], base=base)
+        defaults = document.get("config_defaults") or {}
+        run = partial(conformance_identity.run_case, defaults=defaults, base=base)
         yield from (_judge(case, run) for case in document["cases"])
     else:
         yield from _run_suites(document["cases"])
@@ -47,9 +48,10 @@ def run_file(path: Path) -> Iterator[Result]:
 
 def _run_suites(cases: list[Case]) -> Iterator[Result]:
     for case in cases:
-        run, exception = SUITES.get(case["suite"]), EXCEPTIONS.get(case["id"])
+        suite, exception = case.get("suite"), EXCEPTIONS.get(case["id"])
+        run = SUITES.get(suite)
         if run is None:
-            yield Result(case["id"], "skipped", f"suite {case['suite']}")
+            yield Result(case["id"], "skipped", f"suite {suite}")
         elif exception is not None:
             yield Result(case["id"], "skipped", exception)
         else:

@@ -35,6 +35,8 @@ Case = dict[str, Any]
 CLUSTER = "kind"
 _CAPTURED = "2024-01-01T00:01:00Z"
 _PORT = 8080
+_OUTSIDE = "203.0.113.1"
+"""Where the world's resolvers say that any outside name is."""
 
 EXCEPTIONS: dict[str, str] = {
     "res-003": "R9.2: a pod is told by its UID, never by a host name that the workload sets itself",
@@ -50,7 +52,10 @@ EXCEPTIONS: dict[str, str] = {
 
 
 class FoundCalls(NamedTuple):
-    """What the observations of a case came to: between workloads, to the outside, from the outside."""
+    """What the observations of a case came to: between workloads, to the outside, from the outside.
+
+    A call to the outside is client, server, and the name that was asked for.
+    """
 
     edges: set[Any]
     external: set[Any]
@@ -64,14 +69,14 @@ def run_resolve(case: Case) -> str | None:
 
 def find_calls(given: dict[str, Any]) -> FoundCalls:
     """Resolve a case's observations."""
-    inventory = build_inventory(given)
+    inventory = build_inventory(given, settings_of(given))
     view = inventory.cluster(CLUSTER)
     calls = FoundCalls(set(), set(), set())
     for observation in observe_reports(given):
         found = resolve(observation, inventory, cluster=CLUSTER, node="", final=True)
         for call in found.attributed:
             if call.server.kind == "External":
-                calls.external.add((_workload(call.client), call.dns_name))
+                calls.external.add((_workload(call.client), call.server.name, call.dns_name))
             else:
                 calls.edges.add((_workload(call.client), _workload(call.server), _short(call.service)))
         if any(refusal.reason == "external_client" for refusal in found.refusals):
@@ -84,13 +89,18 @@ def find_calls(given: dict[str, Any]) -> FoundCalls:
     return calls
 
 
+def settings_of(given: dict[str, Any]) -> AttributionSettings:
+    """Read a case's configuration."""
+    return AttributionSettings(cluster_domain=given.get("cluster_domain") or "cluster.local")
+
+
 def compare_calls(expected: dict[str, Any], found: FoundCalls) -> str | None:
     """Compare with what a case expects."""
-    edges = {_expected_edge(edge, found.edges) for edge in expected.get("edges", [])}
-    external = {(_known(each["client"]), each["dns_name"]) for each in expected.get("external", [])}
+    edges = {_expected_edge(edge, found.edges) for edge in expected.get("edges") or ()}
+    external = {_expected_external(each, found.external) for each in expected.get("external") or ()}
     incoming = {
-        (each["ip"], _known(each["server"]), each["server"]["kubernetes_service"])
-        for each in expected.get("incoming", [])
+        (each["ip"], _known(each["server"]), each["server"].get("kubernetes_service"))
+        for each in expected.get("incoming") or ()
     }
     return (
         _compare("edges", found.edges, edges)
@@ -133,8 +143,9 @@ def run_dns_name_to_pods(case: Case) -> str | None:
         service = known.name
         pods = find_backends(view, known, view.services.slices(known), moment).pods
         addresses = sorted(each.address for pod in pods for each in pod.addresses)
-    found = {"service": service, "pod_ips": addresses} if addresses else {"error": True}
-    return _compare("pods", found, case["expected"])
+    if "error" in case["expected"]:
+        return _compare("pods", addresses, [])
+    return _compare("pods", {"service": service, "pod_ips": addresses}, case["expected"])
 
 
 def run_workload_identity(case: Case) -> str | None:
@@ -151,7 +162,7 @@ def run_workload_identity(case: Case) -> str | None:
                 "ownerReferences": [{**each, "controller": True} for each in owner["ownerReferences"]],
             },
         }
-        for owner in given["owner_lookup"]
+        for owner in given.get("owner_lookup") or ()
         if owner["result"] == "found" and owner["kind"] in {"ReplicaSet", "Job"}
     ]
     settings = AttributionSettings()
@@ -160,7 +171,7 @@ def run_workload_identity(case: Case) -> str | None:
     view = build_inventory({"cluster": [given["pod"], *owners]}, settings).cluster(CLUSTER)
     (pod,) = view.pods
     found, expected = view.workload(pod), case["expected"]
-    if expected["kind"] not in {None, found.kind}:
+    if expected.get("kind") not in {None, found.kind}:
         return f"kind: expected {expected['kind']!r}, found {found.kind!r}"
     return _compare("name", found.name, expected["name"])
 
@@ -186,11 +197,13 @@ def build_inventory(given: dict[str, Any], settings: AttributionSettings | None 
 def project_objects(
     given: dict[str, Any], settings: AttributionSettings, *, cluster: str
 ) -> Iterator[KubeObject | WatermarkRecord]:
-    """Project the case's objects, and promise that they are all."""
+    """Project the case's objects, which its last report finds as they are, and promise that they are all."""
     projector = Projector(cluster, settings)
+    times = [_seen(each) for report in given.get("reports") or () for each in report["destinations"]]
+    arrived_at = max(times, default=0)
     for obj in [*given.get("cluster", ()), *_history(given)]:
         for each in _as_watched(obj):
-            record = projector.apply("ADDED", decode_kind(each["kind"], json.dumps(each).encode()), 0)
+            record = projector.apply("ADDED", decode_kind(each["kind"], json.dumps(each).encode()), arrived_at)
             if record is not None:
                 yield record
     yield WatermarkRecord(cluster=cluster, at=ALWAYS, source="file")
@@ -252,14 +265,16 @@ def _history(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def observe_reports(given: dict[str, Any]) -> Iterator[Observation]:
     """Make the observations that a case's reports stand for."""
-    view = build_inventory(given).cluster(CLUSTER)
+    domain = settings_of(given).cluster_domain
+    view = build_inventory(given, settings_of(given)).cluster(CLUSTER)
     for report in given["reports"]:
         for each in report["destinations"]:
-            at, address = _nanoseconds(each["last_seen"]), each.get("destination_ip")
+            at, address = _seen(each), each.get("destination_ip")
             if given["report_source"] == "dns":
-                addresses = (address,) if address else _answered(each["destination"], view, at)
-                if addresses:
-                    yield _dns(report["src_ip"], each["destination"].lower(), addresses, at)
+                name = each["destination"].lower()
+                answer = _Answer((address,)) if address else _answer(name, view, at, domain)
+                if answer.addresses:
+                    yield _dns(report["src_ip"], name, answer, at)
             else:
                 yield ConnectionObservation(
                     observed_at=at,
@@ -271,7 +286,16 @@ def observe_reports(given: dict[str, Any]) -> Iterator[Observation]:
                 )
 
 
-def _dns(client: str, name: str, addresses: tuple[str, ...], at: int) -> DnsObservation:
+def _seen(destination: dict[str, Any]) -> int:
+    return _nanoseconds(destination.get("last_seen") or _CAPTURED)
+
+
+class _Answer(NamedTuple):
+    addresses: tuple[str, ...]
+    cnames: tuple[str, ...] = ()
+
+
+def _dns(client: str, name: str, answer: _Answer, at: int) -> DnsObservation:
     return DnsObservation(
         observed_at=at,
         network_transport="udp",
@@ -279,19 +303,23 @@ def _dns(client: str, name: str, addresses: tuple[str, ...], at: int) -> DnsObse
         server_address="10.0.0.10",
         dns_question_name=name,
         dns_question_type="A",
-        addresses=addresses,
+        addresses=answer.addresses,
+        cnames=answer.cnames,
     )
 
 
-def _answered(name: str, view: ClusterInventory, at: int) -> tuple[str, ...]:
+def _answer(name: str, view: ClusterInventory, at: int, domain: str) -> _Answer:
     """Answer as CoreDNS would, where the predecessor's report leaves the address out."""
-    parsed = parse_name(name.lower(), "cluster.local")
+    parsed = parse_name(name, domain)
     if isinstance(parsed, PodName):
-        return (parsed.address,)
+        return _Answer((parsed.address,))
     service = view.services.named(parsed.namespace, parsed.service, Moment(at)) if parsed else None
     if service is None:
-        return ()
-    return service.addresses or _headless(view, service, at)
+        return _Answer(())
+    if service.external_name:
+        target = _answer(service.external_name, view, at, domain)
+        return _Answer(target.addresses or (_OUTSIDE,), (service.external_name, *target.cnames))
+    return _Answer(service.addresses or _headless(view, service, at))
 
 
 def _headless(view: ClusterInventory, service: ServiceRecord, at: int) -> tuple[str, ...]:
@@ -308,7 +336,7 @@ def _workload(workload: Workload) -> tuple[str, str, str]:
 
 
 def _known(expected: dict[str, Any]) -> tuple[Any, Any, Any]:
-    return expected["namespace"], expected["kind"], expected["name"]
+    return expected["namespace"], expected.get("kind"), expected["name"]
 
 
 def _short(service: str | None) -> str | None:
@@ -317,12 +345,20 @@ def _short(service: str | None) -> str | None:
 
 def _expected_edge(edge: dict[str, Any], found: set[Any]) -> Any:
     """Leave a kind open where the case does not name it."""
-    client, server, service = _known(edge["client"]), _known(edge["server"]), edge["server"]["kubernetes_service"]
+    client, server = _known(edge["client"]), _known(edge["server"])
+    service = edge["server"].get("kubernetes_service")
     for each in found:
         same = each[0] == client and (each[1][0], each[1][2], each[2]) == (server[0], server[2], service)
         if server[1] is None and same:
             return each
     return client, server, service
+
+
+def _expected_external(each: dict[str, Any], found: set[Any]) -> Any:
+    """Take either name for a server outside, its own or the one asked for; its address where the case has no name."""
+    client, name = _known(each["client"]), each.get("dns_name")
+    names = {name} if name else set(each.get("ips") or ())
+    return next((one for one in found if one[0] == client and names.intersection(one[1:])), (client, name, None))
 
 
 def _compare(what: str, found: object, expected: object) -> str | None:

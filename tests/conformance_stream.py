@@ -7,10 +7,12 @@ cluster of its own, named by the case, so that one processor can take many at on
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
+
+import msgspec
 
 from callgraph.records import (
     ConnectionBatch,
@@ -21,13 +23,13 @@ from callgraph.records import (
     ObservationBatch,
     UnresolvedRecord,
     WatermarkRecord,
-    Workload,
 )
 from stream_processor.resolution import Refusal
 from stream_processor.resolve import Observation, resolve
 from stream_processor.settings import AttributionSettings
 from tests import conformance_identity as identity
 from tests import conformance_mapper as mapper
+from tests.conformance_identity import ends_of
 
 Case = dict[str, Any]
 Sent = KubeObject | WatermarkRecord | ObservationBatch
@@ -71,7 +73,7 @@ def identity_scripts(document: dict[str, Any]) -> Iterator[Script]:
     """Write the scripts of the identity cases."""
     base = identity.base_of(document)
     for case in document["cases"]:
-        config = identity.config_of(case, document["config_defaults"])
+        config = identity.config_of(case, document.get("config_defaults") or {})
         items = list(identity.drive(case, config, base, cluster=case["id"]))
         seen = [item for item in items if isinstance(item, identity.Seen)]
         times = {item.number: item.batch.observations[0].observed_at for item in seen if item.batch is not None}
@@ -87,12 +89,12 @@ def identity_scripts(document: dict[str, Any]) -> Iterator[Script]:
 
 def mapper_scripts(document: dict[str, Any]) -> Iterator[Script]:
     """Write the scripts of the cases that resolve reports."""
-    settings = AttributionSettings(patience_seconds=86_400.0)  # as the identity cases have it, to share their worker
     for case in document["cases"]:
         if case["suite"] not in MAPPER_SUITES:
             continue
         given = case["input"]
-        inventory = mapper.build_inventory(given)
+        settings = msgspec.structs.replace(mapper.settings_of(given), patience_seconds=identity.PATIENCE_SECONDS)
+        inventory = mapper.build_inventory(given, settings)
         observations = list(mapper.observe_reports(given))
         found = [resolve(each, inventory, cluster=mapper.CLUSTER, node="", final=True) for each in observations]
         yield Script(
@@ -128,16 +130,14 @@ def _count_refused(found: Iterable[tuple[tuple[Any, ...], tuple[Refusal, ...]]])
 
 def _judge_identity(case: Case, times: dict[int, int], outcome: identity.Outcome, output: Output) -> str | None:
     # An edge of the topic does not carry the backends of its server; the pure runner compares those.
-    expected = [{key: edge[key] for key in edge.keys() - {"backends"}} for edge in case["expect"]["edges"]]
-    return identity.compare_edges(expected, _gather(output.edges_of(case["id"]))) or _judge_refusals(
-        case, times, outcome, output
-    )
+    found = _gather(output.edges_of(case["id"]))
+    return identity.compare_edges(case["expect"]["edges"], found) or _judge_refusals(case, times, outcome, output)
 
 
 def _judge_refusals(case: Case, times: dict[int, int], outcome: identity.Outcome, output: Output) -> str | None:
     """Compare what was refused; events that no agent sends (`not_an_answer`) leave no trace on Kafka."""
-    refusals = [each for each in case["expect"].get("unresolved", []) if each["event"] in times]
-    wanted = {(times[each["event"]], each["side"], each["reason"]): each["event"] for each in refusals}
+    refusals = [each for each in identity.expected_refusals(case["expect"], outcome) if each[0] in times]
+    wanted = {(times[event], side, reason): event for event, side, reason in refusals}
     shown = {(record.observed_at, record.side, record.reason) for record in output.unresolved_of(case["id"])}
     beside_a_call = {
         (found.observation.observed_at, each.side, each.reason)
@@ -155,15 +155,14 @@ def _judge_refusals(case: Case, times: dict[int, int], outcome: identity.Outcome
     return None
 
 
-def _gather(edges: list[Edge]) -> dict[tuple[Any, Any], dict[str, Any]]:
+def _gather(edges: list[Edge]) -> dict[identity.Ends, identity.Traits]:
     """Gather edges by their ends, as the pure runner has them."""
-    found: dict[tuple[Any, Any], dict[str, Any]] = {}
+    found: dict[identity.Ends, identity.Traits] = {}
     for edge in edges:
-        ends = found.setdefault((_ends(edge.client), _ends(edge.server)), {"evidence": []})
-        evidence = {"dns" if each == "dns" else "conn" for each in edge.evidence}
-        ends["evidence"] = sorted({*ends["evidence"], *evidence})
-        ends["service"] = ends.get("service") or next(iter(edge.services), None)
-        ends["port"] = ends.get("port") or edge.server_port
+        traits = found.setdefault((ends_of(edge.client), ends_of(edge.server)), defaultdict(set))
+        traits["evidence"].update("dns" if each == "dns" else "conn" for each in edge.evidence)
+        traits["service"].update(edge.services or (None,))
+        traits["port"].add(edge.server_port)
     return found
 
 
@@ -172,9 +171,9 @@ def _judge_mapper(case: Case, output: Output) -> str | None:
     resolved = mapper.find_calls(case["input"])
     found = mapper.FoundCalls(set(), set(), _incoming(case, resolved.incoming, output))
     for edge in output.edges_of(case["id"]):
-        client, server = _ends(edge.client), _ends(edge.server)
+        client, server = ends_of(edge.client), ends_of(edge.server)
         if edge.server.kind == "External":
-            found.external.update((client, name) for name in edge.dns_names or (None,))
+            found.external.update((client, edge.server.name, name) for name in edge.dns_names or (None,))
         else:
             services = [name.partition("/")[2] for name in edge.services]
             found.edges.update((client, server, service) for service in services or (None,))
@@ -189,7 +188,3 @@ def _incoming(case: Case, resolved: set[Any], output: Output) -> set[Any]:
     own = {each.address for each in output.unresolved_of(case["id"]) if each.reason == "external_client"}
     known = {each for each in resolved if output.shows(case["id"], "external_client", json.dumps(each[0]))}
     return known | {(address, None, None) for address in own - addresses}
-
-
-def _ends(workload: Workload) -> tuple[str, str, str]:
-    return workload.namespace, workload.kind, workload.name

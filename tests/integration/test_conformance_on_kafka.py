@@ -24,6 +24,7 @@ from stream_processor.inventory_topic import inventory_key
 from stream_processor.settings import AttributionSettings
 from tests.brokers import delete_topics, read_topic
 from tests.conformance_stream import Output, identity_scripts, mapper_scripts
+from tests.identity_cases import DOCUMENT as OWN_CASES
 from tests.shop_stream import ShopStream
 from tests.worker_processes import WorkerProcess, settings_in_environment
 from whocalls.drained import await_drained
@@ -40,9 +41,11 @@ def read_scripts(name, write):
     return list(write(json.loads(path.read_text(encoding="utf-8")))) if path.exists() else []
 
 
-SCRIPTS = read_scripts("identity_cases.json", identity_scripts) + read_scripts(
-    "network_mapper_cases.json", mapper_scripts
-)
+SCRIPTS = [
+    *read_scripts("identity_cases.json", identity_scripts),
+    *read_scripts("network_mapper_cases.json", mapper_scripts),
+    *identity_scripts(OWN_CASES),
+]
 GROUPS = defaultdict(list)
 for script in SCRIPTS:
     GROUPS[script.settings].append(script)

@@ -9,18 +9,6 @@ import pytest
 from tests.conformance import main
 from tests.small_cluster import FRONTEND, pod
 
-CONFIG = {
-    "clusterDomain": "cluster.local",
-    "skew": 2.0,
-    "hold": 3.0,
-    "late": 30.0,
-    "overrideAnnotations": [],
-    "overrideLabels": [],
-    "forbidden": [],
-    "watchNamespaces": None,
-    "serviceCIDRs": [],
-}
-
 
 def identity_case(server):
     return {
@@ -50,7 +38,7 @@ def run(tmp_path, capsys):
 
 
 def identity_file(*cases):
-    return {"time_base": "2026-01-01T00:00:00Z", "config_defaults": CONFIG, "cases": list(cases)}
+    return {"time_base": "2026-01-01T00:00:00Z", "cases": list(cases)}
 
 
 def test_passing_case_is_counted_and_not_named(run):
