@@ -50,7 +50,7 @@ def measure_resolving(pods: int) -> dict[str, float]:
         decided, started = 0, time.process_time()
         for number, batch in enumerate(batches):
             attribution.offer(batch, Origin("observations", 0, number), now=0)
-            decided += len(attribution.advance(now=0))
+            decided += sum(len(decision.indexes) for decision in attribution.advance(now=0))
         rates.append(decided / (time.process_time() - started))
     return {
         "observations_per_second": statistics.median(rates[1:]),

@@ -1,16 +1,18 @@
 """When to resolve: not before the inventory knows enough, and not later than need be. Pure, but for what it holds.
 
 In: batches of observations with the offsets that they came from; the inventory, which moves on its own; the time. Out:
-one `Decision` for each observation offered, exactly once. Rule R3.3 of `docs/identity.md`: an observation is held until
-the watermark has passed its time plus hold and tolerance; what may still become known waits in the late table until its
-time plus the late window, is tried again whenever news of its addresses comes, and is then decided with what is known.
+decisions that name each observation offered exactly once; those of a batch that come to the same are decided together.
+Rule R3.3 of `docs/identity.md`: an observation is held until the watermark has passed its time plus hold and tolerance;
+what may still become known waits in the late table until its time plus the late window, is tried again whenever news of
+its addresses comes, and is then decided with what is known.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 
 from msgspec import Struct
 
@@ -29,21 +31,21 @@ _MINUTE = 60 * _SECOND
 
 
 class Decision(Struct, frozen=True):
-    """What became of one observation: `index` is its position in the batch of `origin`."""
+    """What became of observations of one batch that come to the same: `indexes` are their positions in it."""
 
     origin: Origin
-    index: int
-    observation: Observation
     cluster: str
     node: str
     attributed: tuple[Attributed, ...]
     refusals: tuple[Refusal, ...]
+    indexes: Sequence[int]
+    observations: Sequence[Observation]
 
 
 class _Parcel:
     """Observations of one batch that become due together; empty once they are decided or late."""
 
-    __slots__ = ("cluster", "due", "items", "node", "offered_at", "origin")
+    __slots__ = ("cluster", "due", "indexes", "node", "observations", "offered_at", "origin")
 
     def __init__(self, origin: Origin, batch: ObservationBatch, *, due: int, offered_at: int) -> None:
         self.origin = origin
@@ -51,12 +53,14 @@ class _Parcel:
         self.node = batch.node
         self.due = due
         self.offered_at = offered_at
-        self.items: list[tuple[int, Observation]] = []
+        self.indexes: Sequence[int] = ()
+        self.observations: Sequence[Observation] = ()
 
-    def take_items(self) -> list[tuple[int, Observation]]:
-        """Take all out."""
-        items, self.items = self.items, []
-        return items
+    def take(self) -> tuple[Sequence[int], Sequence[Observation]]:
+        """Take the observations out, with their positions."""
+        taken = self.indexes, self.observations
+        self.indexes, self.observations = (), ()
+        return taken
 
 
 class _Queue:
@@ -119,9 +123,9 @@ class Attribution:
                 self._decide_parcel(heapq.heappop(queue.held)[2], queue.late, watermark, decisions)
             self._decide_late(queue.late, watermark, now, decisions)
         self._give_up(now, decisions)
-        self._held -= len(decisions)
+        self._held -= _observations(decisions)
         for decision in decisions:
-            self._pending.settle(decision.origin)
+            self._pending.settle(decision.origin, len(decision.indexes))
         self._tidy(now)
         return decisions
 
@@ -133,7 +137,7 @@ class Attribution:
         """Drop what is held of a partition that now belongs to another worker; none of it will be decided here."""
         for parcel in self._oldest_first:
             if parcel.origin[:2] == (topic, partition):
-                self._held -= len(parcel.take_items())
+                self._held -= len(parcel.take()[0])
         for queue in self._queues.values():
             self._held -= queue.late.forget(topic, partition)
         self._pending.forget(topic, partition)
@@ -164,31 +168,32 @@ class Attribution:
         latest = max(times)
         if latest + self._hold <= self._inventory.watermark(batch.cluster) or latest - min(times) < _SECOND:
             parcel = _Parcel(origin, batch, due=latest + self._hold, offered_at=now)
-            parcel.items.extend(enumerate(observations))
+            parcel.indexes, parcel.observations = range(len(observations)), observations
             return [parcel]
-        parcels: dict[int, _Parcel] = {}
-        for index, observation in enumerate(observations):
-            second = observation.observed_at // _SECOND
-            found = parcels.get(second)
-            if found is None:
-                due = (second + 1) * _SECOND + self._hold
-                found = parcels[second] = _Parcel(origin, batch, due=due, offered_at=now)
-            found.items.append((index, observation))
-        return parcels.values()
+        seconds: defaultdict[int, list[int]] = defaultdict(list)
+        for index, at in enumerate(times):
+            seconds[at // _SECOND].append(index)
+        parcels = []
+        for second, indexes in seconds.items():
+            parcel = _Parcel(origin, batch, due=(second + 1) * _SECOND + self._hold, offered_at=now)
+            parcel.indexes, parcel.observations = indexes, [observations[index] for index in indexes]
+            parcels.append(parcel)
+        return parcels
 
     def _decide_parcel(self, parcel: _Parcel, late: LateTable, watermark: int, decisions: list[Decision]) -> None:
         origin, cluster, node = parcel.origin, parcel.cluster, parcel.node
         ends = self._cache.ends(cluster)
-        resolve = self._cache.resolve
-        final_until = watermark - self._late_window
-        for index, observation in parcel.take_items():
-            final = observation.observed_at <= final_until
-            found = resolve(observation, ends, node=node, final=final)
-            if found.wait and not final:
-                held = Held(origin, index, observation, cluster, node, parcel.offered_at)
-                late.add(held, observation.observed_at + self._late_window)
-            else:
-                decisions.append(Decision(origin, index, observation, cluster, node, found.attributed, found.refusals))
+        for final, indexes, observations in _by_finality(*parcel.take(), until=watermark - self._late_window):
+            for alike in self._cache.resolve_all(indexes, observations, ends, node=node, final=final):
+                found, indexes_alike, observations_alike = alike
+                if found.wait and not final:
+                    for index, observation in zip(indexes_alike, observations_alike, strict=True):
+                        held = Held(origin, index, observation, cluster, node, parcel.offered_at)
+                        late.add(held, observation.observed_at + self._late_window)
+                    continue
+                decisions.append(
+                    Decision(origin, cluster, node, found.attributed, found.refusals, indexes_alike, observations_alike)
+                )
 
     def _decide_late(self, late: LateTable, watermark: int, now: int, decisions: list[Decision]) -> None:
         decisions.extend(_decision(held, self._resolve(held, final=True)) for held in late.take_final(watermark))
@@ -204,11 +209,11 @@ class Attribution:
         """Refuse what has waited for the watermark beyond all patience, and the oldest of what is too much."""
         parcels = self._oldest_first
         limit = now - self._patience
-        excess = self._held - len(decisions) - self._most_held
-        while parcels and (excess > 0 or not parcels[0].items or parcels[0].offered_at <= limit):
+        excess = self._held - _observations(decisions) - self._most_held
+        while parcels and (excess > 0 or not parcels[0].indexes or parcels[0].offered_at <= limit):
             parcel = parcels.popleft()
             reason: Reason = "inventory_behind" if parcel.offered_at <= limit else "overflow"
-            for index, observation in parcel.take_items():
+            for index, observation in zip(*parcel.take(), strict=True):
                 held = Held(parcel.origin, index, observation, parcel.cluster, parcel.node, parcel.offered_at)
                 decisions.append(_decision(held, _given_up(observation, reason)))
                 excess -= 1
@@ -234,17 +239,16 @@ class _Pending:
             heapq.heappush(self._offsets.setdefault(origin[:2], []), origin.offset)
         counts[origin.offset] = counts.get(origin.offset, 0) + count
 
-    def settle(self, origin: Origin) -> None:
-        counts = self._counts[origin[:2]]
-        counts[origin.offset] -= 1
+    def settle(self, origin: Origin, count: int) -> None:
+        counts, offsets = self._counts[origin[:2]], self._offsets[origin[:2]]
+        counts[origin.offset] -= count
         if not counts[origin.offset]:
             del counts[origin.offset]
-
-    def lowest(self, topic: str, partition: int) -> int | None:
-        counts = self._counts.get((topic, partition), {})
-        offsets = self._offsets.get((topic, partition), [])
         while offsets and offsets[0] not in counts:
             heapq.heappop(offsets)
+
+    def lowest(self, topic: str, partition: int) -> int | None:
+        offsets = self._offsets.get((topic, partition))
         return offsets[0] if offsets else None
 
     def forget(self, topic: str, partition: int) -> None:
@@ -252,9 +256,32 @@ class _Pending:
         self._offsets.pop((topic, partition), None)
 
 
+def _by_finality(
+    indexes: Sequence[int], observations: Sequence[Observation], *, until: int
+) -> Iterator[tuple[bool, Sequence[int], Sequence[Observation]]]:
+    """Part observations whose late window is over from the others; nearly always they are all one or the other."""
+    are_final = [observation.observed_at <= until for observation in observations]
+    for final in set(are_final):
+        if are_final.count(final) == len(are_final):
+            yield final, indexes, observations
+        else:
+            chosen = [each is final for each in are_final]
+            yield final, list(compress(indexes, chosen)), list(compress(observations, chosen))
+
+
+def _observations(decisions: Iterable[Decision]) -> int:
+    return sum(len(decision.indexes) for decision in decisions)
+
+
 def _decision(held: Held, found: Resolution) -> Decision:
     return Decision(
-        held.origin, held.position, held.observation, held.cluster, held.node, found.attributed, found.refusals
+        held.origin,
+        held.cluster,
+        held.node,
+        found.attributed,
+        found.refusals,
+        indexes=(held.position,),
+        observations=(held.observation,),
     )
 
 

@@ -8,7 +8,7 @@ in it, so calls travel together: one record per partition for everything that wa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -68,29 +68,23 @@ def encode_calls(calls: list[Call], codec: Codec) -> list[bytes]:
 
 def _call(origin: Origin, floor: int, sightings: list[Sighting]) -> Call:
     decision, attributed = sightings[0]
-    observation = decision.observation
-    evidence, dns_names, services = {attributed.evidence}, {attributed.dns_name}, {attributed.service}
-    first_seen = last_seen = observation.observed_at
-    counts = {decision.index: observation.count}
-    for other, and_attributed in sightings[1:]:
-        evidence.add(and_attributed.evidence)
-        dns_names.add(and_attributed.dns_name)
-        services.add(and_attributed.service)
-        first_seen = min(first_seen, other.observation.observed_at)
-        last_seen = max(last_seen, other.observation.observed_at)
+    counts: dict[int, int] = {}
+    times: list[int] = []
+    for each, _ in sightings:
         # A position counts once, also where one answer holds several addresses of the same server.
-        counts[other.index] = other.observation.count
+        counts.update(zip(each.indexes, [observation.count for observation in each.observations], strict=True))
+        times += [observation.observed_at for observation in each.observations]
     return Call(
         client=attributed.client,
         server=attributed.server,
         server_port=attributed.server_port,
         network_transport=attributed.network_transport,
-        evidence=_sorted(evidence),
-        dns_names=_sorted(dns_names),
-        services=_sorted(services),
+        evidence=_sorted([each.evidence for _, each in sightings]),
+        dns_names=_sorted([each.dns_name for _, each in sightings]),
+        services=_sorted([each.service for _, each in sightings]),
         nodes=(decision.node,),
-        first_seen=first_seen,
-        last_seen=last_seen,
+        first_seen=min(times),
+        last_seen=max(times),
         origin=CallOrigin(
             topic=origin.topic,
             partition=origin.partition,
@@ -102,8 +96,10 @@ def _call(origin: Origin, floor: int, sightings: list[Sighting]) -> Call:
     )
 
 
-def _sorted(names: set[T | None] | set[T]) -> tuple[T, ...]:
-    return tuple(sorted([name for name in names if name]))
+def _sorted(names: Sequence[T | None]) -> tuple[T, ...]:
+    if len(names) == 1:  # nearly always
+        return () if names[0] is None else (names[0],)
+    return tuple(sorted({name for name in names if name}))
 
 
 @lru_cache(maxsize=200_000)

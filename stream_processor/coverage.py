@@ -66,7 +66,7 @@ class Coverage:
         """Take note of observations that were not attributed, each by its first reason."""
         for decision in decisions:
             if decision.refusals and not decision.attributed:
-                self._open[decision.origin].unresolved[decision.refusals[0].reason] += 1
+                self._open[decision.origin].unresolved[decision.refusals[0].reason] += len(decision.indexes)
 
     def close(self, origin: Origin) -> None:
         """Count a batch that is finished."""

@@ -1,14 +1,19 @@
 """Resolutions again and again, each end looked up once until something that it rests on changes. Pure, but for memory.
 
-In: observations. Out: exactly what `resolve` gives. An end that was found holds for the times that no comparison on its
-way would have judged otherwise, and until a pod or slice changes that was looked at on its way (`Moment`); a change of
-nodes or Services ends them all. Thousands of observations share few clients and servers, so nearly all cost two
-look-ups.
+In: observations. Out: exactly what `resolve` gives, for each or for all that come to the same. An end that was found
+holds for the times that no comparison on its way would have judged otherwise, and until a pod or slice changes that was
+looked at on its way (`Moment`); a change of nodes or Services ends them all. Thousands of observations share few
+clients and servers, so nearly all cost two look-ups.
+
+Ends bear numbers. Ends that come to the same in a call share one: the pods of a workload do, and so do the addresses
+behind which the same server is found. What is refused, or may still change, has a number of its own. So a pair of
+numbers stands for one resolution, whatever the addresses were.
 """
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from callgraph.records import ConnectionObservation, DnsObservation
 from stream_processor.client_end import ClientEnd
@@ -28,10 +33,38 @@ from stream_processor.resolve import (
 from stream_processor.server_end import ServerEnd
 
 _MOST_ENDS = 50_000
-"""Clients, and servers, kept per cluster; beyond it all are forgotten. One takes about 600 bytes."""
+"""Clients, servers, and pairs of them, kept per cluster; beyond it all are forgotten. One takes about 600 bytes."""
 
 _NO_SERVER = ServerEnd((), (), wait=False)
 End = TypeVar("End", ClientEnd, ServerEnd)
+
+_Pair = tuple[int, int]
+"""The numbers of client and server."""
+
+
+class Alike(NamedTuple):
+    """Observations of one batch that come to the same, with their positions in it."""
+
+    resolution: Resolution
+    indexes: list[int]
+    observations: list[Observation]
+
+
+class _Found(Generic[End]):
+    """An end, the times for which it holds, and its number."""
+
+    __slots__ = ("end", "number", "outside", "since", "until")
+
+    def __init__(self, end: End, moment: Moment, number: int, *, outside: bool = False) -> None:
+        self.end: End = end
+        self.outside = outside
+        self.since = moment.since
+        self.until = moment.until
+        self.number = number
+
+
+_ALONE = _Found(_NO_SERVER, Moment(0), -1)
+"""In place of a server: the observation is resolved by itself."""
 
 
 class _Kept(Generic[End]):
@@ -40,13 +73,17 @@ class _Kept(Generic[End]):
     __slots__ = ("_resting_on", "ends")
 
     def __init__(self) -> None:
-        self.ends: dict[object, tuple[int, int, End]] = {}
-        self._resting_on: dict[str, set[object]] = {}
+        self.ends: dict[Hashable, _Found[End]] = {}
+        self._resting_on: dict[str, set[Hashable]] = {}
 
-    def keep(self, key: object, moment: Moment, end: End) -> None:
+    def find(self, key: Hashable, at: int) -> _Found[End] | None:
+        found = self.ends.get(key)
+        return found if found is not None and found.since <= at < found.until else None
+
+    def keep(self, key: Hashable, moment: Moment, found: _Found[End]) -> None:
         if len(self.ends) >= _MOST_ENDS:
             self.clear()
-        self.ends[key] = (moment.since, moment.until, end)
+        self.ends[key] = found
         for token in moment.looked_at:
             self._resting_on.setdefault(token, set()).add(key)
 
@@ -60,16 +97,40 @@ class _Kept(Generic[End]):
         self._resting_on.clear()
 
 
+class _Numbers:
+    """Numbers of what ends come to. None is given out twice, forgotten or not."""
+
+    __slots__ = ("_known", "_next")
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, int] = {}
+        self._next = 0
+
+    def of(self, identity: Hashable | None) -> int:
+        """Number what ends come to; None comes to nothing else."""
+        known = self._known.get(identity) if identity is not None else None
+        if known is not None:
+            return known
+        self._next += 1
+        if identity is not None:
+            if len(self._known) >= _MOST_ENDS:
+                self._known.clear()
+            self._known[identity] = self._next
+        return self._next
+
+
 class _Ends:
     """The ends of one cluster."""
 
-    __slots__ = ("clients", "servers", "version", "view")
+    __slots__ = ("_numbers", "clients", "pairs", "servers", "version", "view")
 
     def __init__(self, view: ClusterInventory) -> None:
         self.view = view
         self.version = view.version
         self.clients: _Kept[ClientEnd] = _Kept()
         self.servers: _Kept[ServerEnd] = _Kept()
+        self.pairs: dict[_Pair, Resolution] = {}
+        self._numbers = _Numbers()
 
     def refresh(self) -> None:
         """Forget what rests on things that changed."""
@@ -82,6 +143,48 @@ class _Ends:
                 kept.clear()
             else:
                 kept.drop(touched)
+
+    def client(self, observation: Observation, *, node: str) -> _Found[ClientEnd]:
+        """Find the client's end."""
+        key, at = _client_keys([observation], node)[0], observation.observed_at
+        found = self.clients.find(key, at)
+        if found is None:
+            moment = Moment(at)
+            end = client_of(observation, self.view, moment, node=node)
+            known = end.workload is not None and not end.wait and refuse_unseen(observation) is None
+            found = _Found(end, moment, self._numbers.of(end.workload if known else None))
+            self.clients.keep(key, moment, found)
+        return found
+
+    def server(self, observation: Observation, *, final: bool) -> _Found[ServerEnd]:
+        """Find the servers' end."""
+        key, at = _server_keys([observation], final=final)[0], observation.observed_at
+        found = self.servers.find(key, at)
+        if found is None:
+            moment = Moment(at)
+            found = self._keep(key, observation, moment, servers_of(observation, self.view, moment, final=final))
+        return found
+
+    def named_server(self, connection: ConnectionObservation, *, final: bool) -> _Found[ServerEnd]:
+        """Find the servers' end of a connection by the name that came with it."""
+        asked, at = (final, connection.dns_question_name, connection.cnames), connection.observed_at
+        key = (*asked, connection.server_port, connection.network_transport, connection.evidence)
+        found = self.servers.find(key, at)
+        if found is None:
+            moment = Moment(at)
+            found = self._keep(key, connection, moment, named_server_of(connection, self.view, moment, final=final))
+        return found
+
+    def keep_pair(self, pair: _Pair, resolution: Resolution) -> None:
+        """Keep what a pair of ends comes to."""
+        if len(self.pairs) >= _MOST_ENDS:
+            self.pairs.clear()
+        self.pairs[pair] = resolution
+
+    def _keep(self, key: Hashable, observation: Observation, moment: Moment, end: ServerEnd) -> _Found[ServerEnd]:
+        found = _Found(end, moment, self._numbers.of(_destination(end, observation)), outside=end.outside)
+        self.servers.keep(key, moment, found)
+        return found
 
 
 class ResolutionCache:
@@ -104,70 +207,89 @@ class ResolutionCache:
         refusal = refuse_unseen(observation)
         if refusal is not None:
             return Resolution(refusals=(refusal,))
-        client = _client(observation, ends, node)
+        client = ends.client(observation, node=node).end
         if client.workload is None:
             return join(observation, client, _NO_SERVER)
-        servers = _servers(observation, ends, final=final)
-        if (
-            servers.outside
-            and isinstance(observation, ConnectionObservation)
-            and takes_name(observation, client, servers)
-        ):
-            servers = with_name(servers, _named_server(observation, ends, final=final))
+        servers = ends.server(observation, final=final).end
+        if isinstance(observation, ConnectionObservation) and takes_name(observation, client, servers):
+            servers = with_name(servers, ends.named_server(observation, final=final).end)
         return join(observation, client, servers)
 
+    def resolve_all(
+        self, indexes: Iterable[int], observations: Sequence[Observation], ends: _Ends, *, node: str, final: bool
+    ) -> list[Alike]:
+        """Resolve observations of one kind, seen on one node, together where they come to the same.
 
-def _client(observation: Observation, ends: _Ends, node: str) -> ClientEnd:
+        The loop is what the processor spends most of its time in.
+        """
+        clients, servers = ends.clients.ends, ends.servers.ends
+        found: dict[_Pair, Alike] = {}
+        alone: list[Alike] = []
+        keys = zip(_client_keys(observations, node), _server_keys(observations, final=final), strict=True)
+        for index, observation, (client_key, server_key) in zip(indexes, observations, keys, strict=True):
+            at = observation.observed_at
+            client = clients.get(client_key)
+            if client is None or not client.since <= at < client.until:
+                client = ends.client(observation, node=node)
+            server = servers.get(server_key)
+            if server is None or not server.since <= at < server.until:
+                server = ends.server(observation, final=final)
+            if server.outside:
+                server = _named(observation, client, server, ends, final=final)
+            pair = (client.number, server.number)
+            alike = found.get(pair)
+            if alike is None:
+                resolution = ends.pairs.get(pair)
+                if resolution is None:
+                    resolution = self.resolve(observation, ends, node=node, final=final)
+                    if server is _ALONE or _may_be_itself(client.end, server.end):
+                        alone.append(Alike(resolution, [index], [observation]))
+                        continue
+                    ends.keep_pair(pair, resolution)
+                alike = found[pair] = Alike(resolution, [], [])
+            alike.indexes.append(index)
+            alike.observations.append(observation)
+        return [*found.values(), *alone]
+
+
+def _client_keys(observations: Sequence[Any], node: str) -> list[Hashable]:
+    if isinstance(observations[0], DnsObservation):
+        return [(node, each.client_address) for each in observations]
+    return [(node, each.client_address, each.pod_uid, each.client_side) for each in observations]
+
+
+def _server_keys(observations: Sequence[Any], *, final: bool) -> list[Hashable]:
+    if isinstance(observations[0], DnsObservation):
+        return [
+            (final, each.dns_question_name, each.dns_question_type, each.addresses, each.cnames, each.targets)
+            for each in observations
+        ]
+    # Who has an address does not depend on the late window: only names do.
+    return [(each.server_address, each.server_port, each.network_transport, each.evidence) for each in observations]
+
+
+def _destination(end: ServerEnd, observation: Observation) -> Hashable | None:
+    """Say what tells one servers' end from another in a call; None where that is the end itself."""
+    if end.wait or end.refusals or refuse_unseen(observation) is not None:
+        return None
+    servers = tuple((each.workload, each.service, each.port, each.backends, each.pod is None) for each in end.servers)
     if isinstance(observation, DnsObservation):
-        key: object = (node, observation.client_address)
-    else:
-        key = (node, observation.client_address, observation.pod_uid)
-    at = observation.observed_at
-    kept = ends.clients.ends.get(key)
-    if kept is not None and kept[0] <= at < kept[1]:
-        return kept[2]
-    moment = Moment(at)
-    end = client_of(observation, ends.view, moment, node=node)
-    ends.clients.keep(key, moment, end)
-    return end
+        return observation.dns_question_name, servers
+    return observation.evidence, observation.network_transport, servers
 
 
-def _servers(observation: Observation, ends: _Ends, *, final: bool) -> ServerEnd:
-    if isinstance(observation, ConnectionObservation):
-        # Who has an address does not depend on the late window: only names do.
-        key: object = (observation.server_address, observation.server_port, observation.network_transport)
-    else:
-        key = (
-            final,
-            observation.dns_question_name,
-            observation.dns_question_type,
-            observation.addresses,
-            observation.cnames,
-            observation.targets,
-        )
-    at = observation.observed_at
-    kept = ends.servers.ends.get(key)
-    if kept is not None and kept[0] <= at < kept[1]:
-        return kept[2]
-    moment = Moment(at)
-    end = servers_of(observation, ends.view, moment, final=final)
-    ends.servers.keep(key, moment, end)
-    return end
-
-
-def _named_server(connection: ConnectionObservation, ends: _Ends, *, final: bool) -> ServerEnd:
-    key = (
-        final,
-        connection.dns_question_name,
-        connection.cnames,
-        connection.server_port,
-        connection.network_transport,
+def _may_be_itself(client: ClientEnd, server: ServerEnd) -> bool:
+    """Tell whether some pods of the client are the server and others are not (R13)."""
+    return client.pod is not None and any(
+        each.pod is not None and each.workload == client.workload for each in server.servers
     )
-    at = connection.observed_at
-    kept = ends.servers.ends.get(key)
-    if kept is not None and kept[0] <= at < kept[1]:
-        return kept[2]
-    moment = Moment(at)
-    end = named_server_of(connection, ends.view, moment, final=final)
-    ends.servers.keep(key, moment, end)
-    return end
+
+
+def _named(
+    observation: Observation, client: _Found[ClientEnd], server: _Found[ServerEnd], ends: _Ends, *, final: bool
+) -> _Found[ServerEnd]:
+    """Return the server by the name that came with the connection, where that is all there is to it."""
+    if not isinstance(observation, ConnectionObservation) or not takes_name(observation, client.end, server.end):
+        return server
+    named = ends.named_server(observation, final=final)
+    return named if named.end.servers and not server.end.wait else _ALONE

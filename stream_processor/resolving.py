@@ -106,7 +106,9 @@ class Resolving:
             self._send(decisions)
 
     def _send(self, decisions: list[Decision]) -> None:
-        parts = Counter(decision.origin for decision in decisions)
+        parts: Counter[Origin] = Counter()
+        for decision in decisions:
+            parts[decision.origin] += len(decision.indexes)
         calls = gather_calls(decisions, floor=self._floor)
         values = [
             (partition, value)
@@ -146,7 +148,7 @@ class Resolving:
         self._counts.add("observations_total", observations, topic=topic)
 
     def _report(self, decisions: list[Decision], *, now: int) -> None:
-        self._counts.add("calls_total", sum(1 for decision in decisions if decision.attributed))
+        self._counts.add("calls_total", sum(len(decision.indexes) for decision in decisions if decision.attributed))
         self.coverage.decide(decisions)
         for reason, count in self.unresolved.take(decisions, now=now).items():
             self._counts.add("unresolved_total", count, reason=reason)

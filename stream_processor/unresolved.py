@@ -33,7 +33,7 @@ class UnresolvedSample:
         counts: Counter[str] = Counter()
         for decision in decisions:
             if decision.refusals and not decision.attributed:
-                counts[decision.refusals[0].reason] += 1
+                counts[decision.refusals[0].reason] += len(decision.indexes)
             for refusal in decision.refusals:
                 self._sample(decision, refusal)
         return counts
@@ -48,7 +48,7 @@ class UnresolvedSample:
         if shown in self._shown or len(self._shown) >= MOST_PER_MINUTE:
             return
         self._shown.add(shown)
-        observation = decision.observation
+        observation = decision.observations[0]
         self._records.append(
             UnresolvedRecord(
                 cluster=decision.cluster,

@@ -165,7 +165,7 @@ def connection(client: str, server: str, port: int = 80, *, seen: float = 10, **
         client_address=client,
         server_address=server,
         server_port=port,
-        evidence="syn",
+        evidence=fields.pop("evidence", "syn"),
         **fields,
     )
 

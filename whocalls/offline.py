@@ -89,7 +89,9 @@ class Rebuilding:
         self._fold(self._attribution.advance(now=ALL_TIME))
 
     def _fold(self, decisions: list[Decision]) -> None:
-        self.refused.update(refusal.reason for decision in decisions for refusal in decision.refusals)
+        for decision in decisions:
+            for refusal in decision.refusals:
+                self.refused[refusal.reason] += len(decision.indexes)
         lowest: dict[tuple[str, int], int] = {}
         for decision in decisions:
             topic, partition, offset = decision.origin

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import pytest
@@ -283,7 +284,9 @@ def test_restarts_at_any_point_do_not_change_the_edges(world, rng):
 @given(world=worlds(), rng=randoms)
 def test_every_observation_that_was_offered_is_decided_once(world, rng):
     batches = batched(world.seen, rng)
-    decided = Counter((found.origin.offset, found.index) for found in Worker(world.topic, batches, rng).run())
+    decided = Counter(
+        (found.origin.offset, index) for found in Worker(world.topic, batches, rng).run() for index in found.indexes
+    )
     assert decided == Counter(
         (offset, index) for offset, batch in enumerate(batches) for index in range(len(batch.observations))
     )
@@ -297,8 +300,8 @@ def test_no_edge_is_attributed_to_a_pod_outside_its_interval(world, rng):
     for found in Worker(world.topic, batched(world.seen, rng), rng).run(restarts=1):
         for end in (end for call in found.attributed for end in (call.client, call.server) if end.kind != "External"):
             (interval,) = pods[end.name].addresses
-            assert interval.from_at - tolerance <= found.observation.observed_at
-            assert found.observation.observed_at < (interval.to_at or ALWAYS) + tolerance
+            for seen in found.observations:
+                assert interval.from_at - tolerance <= seen.observed_at < (interval.to_at or ALWAYS) + tolerance
 
 
 @law
@@ -306,9 +309,8 @@ def test_no_edge_is_attributed_to_a_pod_outside_its_interval(world, rng):
 def test_no_outside_server_is_named_by_what_another_pod_asked_for(world, rng):
     pods = {record.owner.name: record for record in world.topic if isinstance(record, PodRecord) and record.owner}
     for found in Worker(world.topic, batched(world.seen, rng), rng).run(restarts=1):
-        seen = found.observation
-        if isinstance(seen, ConnectionObservation) and seen.server_address == "203.0.113.7":
-            for call in found.attributed:
+        for seen, call in product(found.observations, found.attributed):
+            if isinstance(seen, ConnectionObservation) and seen.server_address == "203.0.113.7":
                 (interval,) = pods[call.client.name].addresses
                 asked = interval.from_at <= seen.dns_observed_at < (interval.to_at or ALWAYS)
                 assert call.server.name == ("outside.example" if asked else "203.0.113.7")
@@ -326,5 +328,6 @@ def test_cached_resolution_is_the_plain_one(seed):
         attribution.offer(batch, Origin("t", 0, offset), now=0)
     inventory.apply(WatermarkRecord(cluster=CLUSTER, at=ALWAYS))
     for found in attribution.advance(now=0):
-        plain = resolve(found.observation, inventory, cluster=CLUSTER, node=found.node, final=True)
-        assert (found.attributed, found.refusals) == (plain.attributed, plain.refusals)
+        for observation in found.observations:
+            plain = resolve(observation, inventory, cluster=CLUSTER, node=found.node, final=True)
+            assert (found.attributed, found.refusals) == (plain.attributed, plain.refusals)

@@ -111,7 +111,8 @@ def score_core(storm: Storm, *, seed: int = 1) -> Score:
             tally.seen(item)
         for decision in attribution.advance(now=nanoseconds(at)):
             found = [(call.client.name, call.server.name) for call in decision.attributed]
-            tally.judge(truth[decision.origin.offset, decision.index], found)
+            for index in decision.indexes:
+                tally.judge(truth[decision.origin.offset, index], found)
     assert attribution.held == 0, "every observation is decided in the end"
     return tally.score()
 

@@ -63,15 +63,16 @@ class Line:
 
 
 def outcome(decisions):
-    return [
+    return sorted(
         (
             found.origin.offset,
-            found.index,
+            index,
             [call.client.name for call in found.attributed],
             [each.reason for each in found.refusals],
         )
         for found in decisions
-    ]
+        for index in found.indexes
+    )
 
 
 def test_nothing_is_decided_before_the_watermark_has_passed_hold_and_tolerance():

@@ -41,7 +41,7 @@ def syn(at=100, count=1):
 
 
 def decision(index, *attributed, origin=ORIGIN, observation=None):
-    return Decision(origin, index, observation or answer(), "here", "node-1", attributed, ())
+    return Decision(origin, "here", "node-1", attributed, (), (index,), (observation or answer(),))
 
 
 def by_name(name="cart", server=CART):

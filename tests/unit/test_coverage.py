@@ -36,7 +36,7 @@ def batch(sequence, *, node="n", boot_id="b", at=5 * SECOND, observations=2, ker
 
 
 def refused(offset, reason="unknown_pod_address"):
-    return Decision(origin(offset), 0, SIGHT, "c", "n", (), (Refusal("server", "10.0.0.2", reason),))
+    return Decision(origin(offset), "c", "n", (), (Refusal("server", "10.0.0.2", reason),), (0,), (SIGHT,))
 
 
 def origin(offset):

@@ -174,4 +174,5 @@ def test_what_is_kept_for_one_connection_is_not_taken_for_another(seen):
     attribution.offer(batch, Origin("t", 0, 0), now=0)
     inventory.apply(WatermarkRecord(cluster=CLUSTER, at=ALWAYS))
     for found in attribution.advance(now=0):
-        assert found.attributed == attribute(inventory, found.observation).attributed
+        for observation in found.observations:
+            assert found.attributed == attribute(inventory, observation).attributed

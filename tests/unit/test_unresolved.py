@@ -16,7 +16,7 @@ def decision(*refusals, attributed=()):
         dns_question_name="cart",
         dns_question_type="A",
     )
-    return Decision(Origin("raw", 0, 0), 0, observation, "here", "node-1", attributed, refusals)
+    return Decision(Origin("raw", 0, 0), "here", "node-1", attributed, refusals, (0,), (observation,))
 
 
 def refusal(reason="unknown_client_ip", address="10.0.0.1"):
