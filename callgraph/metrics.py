@@ -199,4 +199,38 @@ METRICS: tuple[Metric, ...] = (
         about="Files written because their bytes changed.",
         program="exporter",
     ),
+    Metric(
+        name="whocalls_exporter_last_success_timestamp_seconds",
+        kind="gauge",
+        about="When files or remote last held the graph, in seconds since the epoch; 0: not yet.",
+        program="exporter",
+    ),
+    Metric(
+        name="whocalls_exporter_failures_total",
+        kind="counter",
+        about="Exports put off: the remote was away, or the overrides were wrong.",
+        program="exporter",
+    ),
+    Metric(
+        name="whocalls_exporter_nodes",
+        kind="gauge",
+        about="Nodes that send batches, and those that have stopped, by state: reporting, silent.",
+        program="exporter",
+        labels=("state",),
+    ),
+    Metric(
+        name="whocalls_exporter_service_graph_overflow",
+        kind="gauge",
+        about="Pairs of workloads beyond `exporter.service_graph_series`.",
+        program="exporter",
+    ),
 )
+
+SERVICE_GRAPH = Metric(
+    name="traces_service_graph_request_total",
+    kind="counter",
+    about="Observations of calls by client and server, where `exporter.service_graph_series` allows any; not requests.",
+    program="exporter",
+    labels=("client", "client_namespace", "server", "server_namespace", "connection_type"),
+)
+"""Named as others read it, and the one metric whose labels are workloads: off by default, and capped."""

@@ -19,7 +19,7 @@ from msgspec import Meta
 from callgraph import records
 from callgraph.codec import schema_of
 from callgraph.configuration import Setting, list_settings
-from callgraph.metrics import METRICS
+from callgraph.metrics import METRICS, SERVICE_GRAPH
 from callgraph.topics import TOPICS
 from whocalls.command import SUBCOMMANDS, whocalls
 from whocalls.configuration import Settings
@@ -113,11 +113,14 @@ def configuration_page() -> Iterator[str]:
 
 def metrics_page() -> Iterator[str]:
     """Every metric."""
-    yield NOTICE + "# Metrics\n\nLabels are bounded: never an address, a pod or a DNS name.\n"
+    yield (
+        NOTICE + "# Metrics\n\nLabels are bounded: never an address, a pod or a DNS name. The one metric whose labels\n"
+    )
+    yield "are workloads is off by default, and capped.\n"
     for program in ("agent", "watcher", "processor", "exporter"):
         yield f"\n## {program}\n\n"
         yield from _head("metric", "kind", "labels", "what")
-        for metric in METRICS:
+        for metric in (*METRICS, SERVICE_GRAPH):
             if metric.program == program:
                 yield _row(f"`{metric.name}`", metric.kind, ", ".join(metric.labels) or NONE, _cell(metric.about))
 

@@ -21,7 +21,7 @@ import msgspec
 from callgraph.errors import InputError, UnreachableError
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
-from sink_exporter.coverage import summarize_coverage
+from sink_exporter.coverage import Coverage, summarize_coverage
 from sink_exporter.edge_reader import EdgeReader
 from sink_exporter.edge_table import EdgeTable
 from sink_exporter.filters import Filter, filter_graph
@@ -56,7 +56,7 @@ def run_exporter(
     `stop` ends it from another thread; without it, SIGTERM and SIGINT do.
     """
     are_tracked(exporter.formats)  # an unknown format is refused before anything is read
-    status = Status()
+    status = Status(service_graph_series=exporter.service_graph_series)
     with (
         _stopped_by_signals(stop) as stopped,
         serve_status(exporter.listen, status),
@@ -128,8 +128,9 @@ def _try_export(reader: EdgeReader, exporter: ExporterSettings, run: _Run, *, ch
         if changed or run.publisher.is_outdated():
             _export(reader, exporter, run)
         else:
-            run.publisher.stamp(summarize_coverage(reader.coverage.records()))
+            _stamp(summarize_coverage(reader.coverage.records()), run)
     except (UnreachableError, InputError) as error:
+        run.status.failures += 1
         run.log.warning("export_postponed", reason=str(error))
         return False
     return True
@@ -139,12 +140,18 @@ def _export(reader: EdgeReader, exporter: ExporterSettings, run: _Run) -> None:
     with _without_collections():
         graph = filter_graph(_graph_of(reader), Filter(external=exporter.include_external))
         run.status.files_written += run.publisher.publish(graph)
-    run.publisher.stamp(graph.coverage)
+    _stamp(graph.coverage, run)
     run.status.exported = True
     skipped = reader.table.skipped
     if skipped.total() > run.status.skips_told:
         run.status.skips_told = skipped.total()
         run.log.warning("records_skipped", **skipped)
+
+
+def _stamp(coverage: Coverage | None, run: _Run) -> None:
+    """Say what the export rests on, and that it is what the graph is now."""
+    run.publisher.stamp(coverage)
+    run.status.coverage, run.status.succeeded_at = coverage, time.time()
 
 
 def _read(kafka: KafkaSettings, topics: TopicSettings) -> EdgeReader:

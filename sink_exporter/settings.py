@@ -42,3 +42,11 @@ class ExporterSettings(SettingsGroup, frozen=True, kw_only=True):
     ] = True
     git: GitSettings = GitSettings()
     listen: Annotated[str, Meta(description="HOST:PORT of /metrics, /healthz and /readyz; empty: none.")] = ""
+    service_graph_series: Annotated[
+        int,
+        Meta(
+            description="Most series of traces_service_graph_request_total (observations, not requests); 0: none.",
+            ge=0,
+            le=50_000,
+        ),
+    ] = 0

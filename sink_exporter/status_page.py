@@ -14,8 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from callgraph.errors import ConfigurationError, PortTakenError
-from callgraph.metrics import METRICS
+from callgraph.metrics import METRICS, SERVICE_GRAPH
+from sink_exporter.coverage import Coverage
 from sink_exporter.edge_table import EdgeTable
+from sink_exporter.service_graph import count_pairs
 
 _STALLED_SECONDS = 120.0
 
@@ -23,11 +25,15 @@ _STALLED_SECONDS = 120.0
 class Status:
     """What the exporter says of itself; written by its loop, read by the page."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, service_graph_series: int = 0) -> None:
         self.table = EdgeTable()
+        self.coverage: Coverage | None = None
         self.exported = False
+        self.succeeded_at = 0.0
+        self.failures = 0
         self.files_written = 0
         self.skips_told = 0
+        self._most_series = service_graph_series
         self._alive_at = time.monotonic()
 
     def beat(self) -> None:
@@ -41,10 +47,16 @@ class Status:
 
     def values(self) -> dict[str, dict[tuple[str, ...], float]]:
         """Return the metrics by name and label values."""
+        pairs = count_pairs(tuple(self.table.edges()), most=self._most_series)
         return {
             "whocalls_exporter_edges": {(): len(self.table)},
             "whocalls_exporter_dead_letters_total": {(reason,): n for reason, n in self.table.skipped.copy().items()},
             "whocalls_exporter_files_written_total": {(): self.files_written},
+            "whocalls_exporter_last_success_timestamp_seconds": {(): self.succeeded_at},
+            "whocalls_exporter_failures_total": {(): self.failures},
+            "whocalls_exporter_nodes": self._nodes(),
+            "whocalls_exporter_service_graph_overflow": {(): pairs.overflowed},
+            SERVICE_GRAPH.name: {tuple(pair): count for pair, count in pairs.samples.items()},
         }
 
     def collect(self) -> Iterator[Any]:
@@ -52,13 +64,19 @@ class Status:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415
 
         values = self.values()
-        for metric in METRICS:
+        for metric in (*METRICS, SERVICE_GRAPH):
             if metric.program == "exporter":
                 family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
                 samples = family(metric.name, metric.about, labels=metric.labels)
                 for labels, value in values[metric.name].items():
                     samples.add_metric(labels, value)
                 yield samples
+
+    def _nodes(self) -> dict[tuple[str, ...], float]:
+        if self.coverage is None:
+            return {}
+        reporting, silent = self.coverage.nodes_reporting, self.coverage.nodes_silent
+        return {("reporting",): len(reporting), ("silent",): len(silent)}
 
 
 @contextmanager

@@ -208,7 +208,7 @@ def test_topics_that_this_user_does_not_see_are_a_matter_of_rights(ask, secure):
 def test_before_an_installation_creating_is_tried_and_nothing_is_created(ask, secure):
     absent = TopicSettings(prefix="not-yet.", partitions=2)
     done = ask(secure.kafka("SASL_SSL", "SCRAM-SHA-512"), "--pre", topics=absent)
-    assert done.of("kafka.topics")[0]["message"] == "7 are missing, and this user may create them"
+    assert done.of("kafka.topics")[0]["message"] == f"{len(TOPICS)} are missing, and this user may create them"
     assert not [name for name in Broker(secure.broker.kafka_settings).topics() if name.startswith(absent.prefix)]
     denied = ask(as_user(secure, STRANGER), "--pre", topics=absent)
     assert {finding["status"] for finding in denied.of("kafka.topics")} == {"fail"}

@@ -13,7 +13,14 @@ from confluent_kafka import Producer
 from callgraph.broker import Broker
 from callgraph.clients import producer_config
 from callgraph.codec import encode, encode_key
-from callgraph.records import BatchCounters, DnsAnswerBatch, InventoryRecord, NodeRecord, WatermarkRecord
+from callgraph.records import (
+    BatchCounters,
+    CoverageRecord,
+    DnsAnswerBatch,
+    InventoryRecord,
+    NodeRecord,
+    WatermarkRecord,
+)
 from callgraph.topics import TOPICS, full_name
 from tests.doctor_runs import diagnose, kafka_flags
 from tests.git_remote import Person, git, make_remote, serve_with_token
@@ -46,6 +53,17 @@ class Line:
             self._inventory("Node", NodeRecord(cluster="default", name=name, uid=name))
         at = time.time_ns() - seconds_ago * SECOND
         self._inventory("Watermark", WatermarkRecord(cluster="default", at=at, **watermark))
+
+    def cover(self, *, observations, unresolved):
+        record = CoverageRecord(
+            cluster="default",
+            node="node-1",
+            from_at=time.time_ns(),
+            to_at=time.time_ns(),
+            observations=observations,
+            unresolved={"unknown_server": unresolved},
+        )
+        self._write("coverage", encode_key("default", "node-1", "w", "today"), encode(record))
 
     def forget(self, node):
         self._inventory("Node", NodeRecord(cluster="default", name=node, uid=node, to_at=time.time_ns()))
@@ -95,8 +113,9 @@ def test_a_line_that_works_is_found_well(line):
     line.report("node-1", received=1000)
     line.report("node-2", received=1000)
     line.watch("node-1", "node-2")
-    counters = 'whocalls_processor_unresolved_total{reason="x"} 1\nwhocalls_processor_calls_total 99.0\n'
-    with page(f"# HELP whocalls_processor_calls_total x\n{counters}") as metrics:
+    line.cover(observations=50, unresolved=9)  # replaced by what follows
+    line.cover(observations=100, unresolved=1)
+    with page("# HELP whocalls_processor_edges x\nwhocalls_processor_edges 99.0\n") as metrics:
         done = line.ask(metrics)
     assert {finding["status"] for finding in done.findings} == {"ok"}
     assert done.of("stream.unresolved")[0]["message"] == "1.0% of 100 observations were not attributed"
@@ -173,16 +192,19 @@ def test_what_the_watcher_may_not_read_is_warned_of(line):
 def test_a_share_of_unresolved_observations_above_a_fifth_is_warned_of(line):
     line.report("node-1")
     line.watch("node-1")
-    text = (
-        'whocalls_processor_unresolved_total{reason="unknown_server"} 20\n'
-        'whocalls_processor_unresolved_total{reason="unknown_client"} 10\n'
-        "whocalls_processor_calls_total 70\n"
-        'whocalls_processor_lag_records{topic="calls",partition="0"} 2000\n'
-    )
-    with page(text) as metrics:
-        done = line.ask(metrics)
+    line.cover(observations=100, unresolved=30)
+    done = line.ask()
     assert done.warned("stream.unresolved")["message"] == "30.0% of 100 observations were not attributed"
     assert "whocalls.unresolved" in done.warned("stream.unresolved")["fix"]
+
+
+@pytest.mark.kafka
+def test_processors_that_do_not_keep_up_are_warned_of(line):
+    line.report("node-1")
+    line.watch("node-1")
+    with page('whocalls_processor_lag_records{topic="calls",partition="0"} 2000\n') as metrics:
+        done = line.ask(metrics)
+    assert done.warned("stream.lag")["message"] == "2000 batches are not finished"
     assert "processor.replicas" in done.warned("stream.lag")["fix"]
 
 

@@ -191,7 +191,8 @@ def test_metrics_and_health_are_served(publish, kafka_settings, topic_settings, 
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     stop = threading.Event()
-    exporter = ExporterSettings(out=str(tmp_path), listen=address)
+    exporter = ExporterSettings(out=str(tmp_path), listen=address, service_graph_series=2)
+    began = time.time()
     arguments = {"kafka": kafka_settings, "topics": topic_settings, "exporter": exporter, "log": LOG, "stop": stop}
     running = threading.Thread(target=run_exporter, kwargs=arguments)
     running.start()
@@ -203,6 +204,11 @@ def test_metrics_and_health_are_served(publish, kafka_settings, topic_settings, 
         assert "whocalls_exporter_edges 16.0" in lines
         assert "whocalls_exporter_files_written_total 2.0" in lines
         assert 'whocalls_exporter_dead_letters_total{reason="malformed"} 1.0' in lines
+        assert "whocalls_exporter_failures_total 0.0" in lines
+        (succeeded,) = [line.split()[1] for line in lines if line.startswith("whocalls_exporter_last_success")]
+        assert began <= float(succeeded) <= time.time()
+        assert sum(line.startswith("traces_service_graph_request_total{") for line in lines) == 3
+        assert "whocalls_exporter_service_graph_overflow 14.0" in lines
     finally:
         stop.set()
         running.join(20)

@@ -147,9 +147,10 @@ def _check_cleanup(topic: Topic, name: str, config: Mapping[str, str]) -> Findin
     if not config:
         return skip(check, f"this user may not read the configuration of {name} (DescribeConfigs)")
     wanted = topic_config(topic)[key]
-    if config.get(key) == wanted:
+    if set(config.get(key, "").split(",")) == set(wanted.split(",")):
         return ok(check, f"{name}: {wanted}")
-    fix = f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {key}={wanted}"
+    value = f"[{wanted}]" if "," in wanted else wanted  # as kafka-configs.sh takes lists
+    fix = f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {key}={value}"
     return fail(check, f"{name} has {key}={config.get(key)}, expected {wanted}", fix=fix, doc=_TOPICS)
 
 

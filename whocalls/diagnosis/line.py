@@ -5,7 +5,7 @@ In: the last batch of each node, the inventory's nodes and watermark, the proces
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -45,6 +45,9 @@ class LineFacts(Struct, frozen=True, kw_only=True):
     """The inventory is a file of objects: its watermark never moves."""
     denied: tuple[str, ...] = ()
     """Resources that the watcher may not read."""
+    observations: int = 0
+    """Of the last day and more, by the coverage topic; 0 where it may not be read."""
+    unresolved: int = 0
     pages: tuple[str, ...] = ()
     """Texts of the processors' metrics."""
     page_trouble: str = ""
@@ -60,6 +63,7 @@ def check_line(facts: LineFacts, *, heartbeat_seconds: float) -> list[Finding]:
         *_check_nodes(facts, heartbeat_seconds),
         *_check_loss(facts),
         *_check_inventory(facts),
+        *_check_share(facts),
         *_check_processors(facts),
     ]
 
@@ -129,41 +133,36 @@ def _check_inventory(facts: LineFacts) -> Iterator[Finding]:
         yield warn(check, message, fix="grant list and watch on it", doc="docs/security.md#rights-in-kubernetes")
 
 
+def _check_share(facts: LineFacts) -> Iterator[Finding]:
+    check, doc = "stream.unresolved", "docs/operations.md#whocallsunresolvedshare"
+    if not facts.observations:
+        yield skip(check, "the coverage topic says nothing yet, or may not be read")
+        return
+    message = f"{facts.unresolved / facts.observations:.1%} of {facts.observations} observations were not attributed"
+    if facts.unresolved > _UNRESOLVED_SHARE * facts.observations:
+        fix = "look at the reasons: kcat -t whocalls.unresolved -C -e, and the processor's metric by `reason`"
+        yield warn(check, message, fix=fix, doc=doc)
+    else:
+        yield ok(check, message)
+
+
 def _check_processors(facts: LineFacts) -> Iterator[Finding]:
-    check = "stream.unresolved"
+    check = "stream.processor"
     if not facts.pages_asked:
         yield skip(check, "name the processors' pages with --metrics http://HOST:6066/metrics")
         return
     if facts.page_trouble:
         fix = "kubectl logs deployment/whocalls-processor; let a NetworkPolicy pass port 6066"
-        yield fail("stream.processor", facts.page_trouble, fix=fix, doc="docs/operations.md#whocallsprocessordown")
+        yield fail(check, facts.page_trouble, fix=fix, doc="docs/operations.md#whocallsprocessordown")
         return
-    sums = sum_samples(facts.pages)
-    yield ok("stream.processor", f"{len(facts.pages)} processors answer")
-    yield from _check_share(sums)
-    lag = sums.get("whocalls_processor_lag_records", 0.0)
+    yield ok(check, f"{len(facts.pages)} processors answer")
+    lag = sum_samples(facts.pages).get("whocalls_processor_lag_records", 0.0)
     doc = "docs/operations.md#whocallsprocessorlag"
+    message = f"{lag:.0f} batches are not finished"
     if lag > _LAG_RECORDS:
-        yield warn(
-            "stream.lag", f"{lag:.0f} batches are not finished", fix="add processors (processor.replicas)", doc=doc
-        )
+        yield warn("stream.lag", message, fix="add processors (processor.replicas)", doc=doc)
     else:
-        yield ok("stream.lag", f"{lag:.0f} batches are not finished")
-
-
-def _check_share(sums: Mapping[str, float]) -> Iterator[Finding]:
-    check, doc = "stream.unresolved", "docs/operations.md#whocallsunresolvedshare"
-    refused = sums.get("whocalls_processor_unresolved_total", 0.0)
-    decided = refused + sums.get("whocalls_processor_calls_total", 0.0)
-    if not decided:
-        yield skip(check, "the processors have decided nothing yet")
-        return
-    message = f"{refused / decided:.1%} of {decided:.0f} observations were not attributed"
-    if refused > _UNRESOLVED_SHARE * decided:
-        fix = "look at the reasons: kcat -t whocalls.unresolved -C -e, and the metric's label `reason`"
-        yield warn(check, message, fix=fix, doc=doc)
-    else:
-        yield ok(check, message)
+        yield ok("stream.lag", message)
 
 
 def _some(names: list[str]) -> str:

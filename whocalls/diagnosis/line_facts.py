@@ -12,9 +12,10 @@ import msgspec
 
 from callgraph.broker import Broker
 from callgraph.codec import decode
-from callgraph.errors import DecodeError, UnreachableError, WhocallsError
+from callgraph.errors import DecodeError, TopicError, UnreachableError, WhocallsError
 from callgraph.records import (
     ConnectionBatch,
+    CoverageRecord,
     DnsAnswerBatch,
     InventoryRecord,
     NodeRecord,
@@ -31,6 +32,7 @@ _RAW: tuple[tuple[TopicName, type[DnsAnswerBatch | ConnectionBatch]], ...] = (
     ("connections", ConnectionBatch),
 )
 _HTTP_SECONDS = 5.0
+_DAY = 86_400_000_000_000
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ def gather_line(line: Line, *, window_seconds: float, metrics: Iterable[str]) ->
         Broker(line.kafka, client_id="whocalls-doctor").topics()  # whose sentences are better than a reader's
         reports = _read_reports(line, from_at=now - int(window_seconds * 1e9))
         nodes, watermark = _read_inventory(line)
+        observations, unresolved = _read_coverage(line, from_at=now - _DAY)
     except WhocallsError as error:
         return LineFacts(trouble=str(error), is_unreachable=isinstance(error, UnreachableError))
     metrics = tuple(metrics)
@@ -61,6 +64,8 @@ def gather_line(line: Line, *, window_seconds: float, metrics: Iterable[str]) ->
         watermark_at=watermark.at if watermark else None,
         from_file=watermark is not None and watermark.source == "file",
         denied=watermark.denied if watermark else (),
+        observations=observations,
+        unresolved=unresolved,
         pages=pages,
         page_trouble=page_trouble,
         pages_asked=bool(metrics),
@@ -113,6 +118,24 @@ def _read_inventory(line: Line) -> tuple[tuple[str, ...], WatermarkRecord | None
             elif isinstance(found, WatermarkRecord):
                 watermark = found
     return tuple(sorted(name for name, is_there in nodes.items() if is_there)), watermark
+
+
+def _read_coverage(line: Line, *, from_at: int) -> tuple[int, int]:
+    """Return the observations of days that reach into the last 24 hours, and how many of them were not attributed.
+
+    Nothing where this user may not read the topic: that is a matter of the section kafka.
+    """
+    records: dict[bytes | None, CoverageRecord] = {}
+    try:
+        with TopicSpan(line.kafka, full_name("coverage", line.topics), client_id=line.group) as span:
+            for message in span.records():
+                records.pop(message.key(), None)
+                if message.value() is not None:
+                    records[message.key()] = decode(message.value(), CoverageRecord)
+    except (TopicError, DecodeError):
+        return 0, 0
+    recent = [each for each in records.values() if each.cluster == line.cluster and each.to_at >= from_at]
+    return sum(each.observations for each in recent), sum(sum(each.unresolved.values()) for each in recent)
 
 
 def _concerns(key: bytes | None) -> bool:
