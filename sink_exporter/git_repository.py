@@ -2,7 +2,11 @@
 
 The clone is disposable: it is reset to the remote before each export, so there is nothing to merge and no conflict.
 A token is read by git's credential protocol from its file when git asks: it is never in an argument, the environment,
-the URL, a log or the clone's configuration. Source: git-config(1), git-push(1) "--porcelain", gitcredentials(7).
+the URL, a log or the clone's configuration.
+
+A proposal is a second branch. It is continued where it stands, and begun anew from the branch that it is meant for only
+when nobody else has committed to it, or when all that it says has arrived there. Source: git-config(1), git-push(1)
+"--porcelain" and "--force-with-lease", gitcredentials(7).
 """
 
 from __future__ import annotations
@@ -14,9 +18,21 @@ import subprocess
 from pathlib import Path, PurePosixPath
 
 from callgraph.errors import ConfigurationError, UnreachableError, WhocallsError
+from sink_exporter.git_token import LentToken, has_token
 from sink_exporter.settings import GitSettings
 
 _GIT_SECONDS = 120.0
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "no_proxy",
+    "NO_PROXY",
+)
 _CREDENTIALS_IN_URL = re.compile(r"[a-z+]+://[^/@]*:[^/@]*@")
 _CREDENTIAL_HELPER = (
     '!f() { test "$1" = get && echo "username=$WHOCALLS_GIT_USER" '
@@ -37,13 +53,16 @@ class RejectedPushError(Exception):
 
 
 class GitRepository:
-    """One branch of a remote, and the clone that follows it."""
+    """One branch of a remote, perhaps another that is proposed for it, and the clone that follows them."""
 
     def __init__(self, folder: Path, settings: GitSettings) -> None:
         check_remote(settings)
         self.folder = folder
         self._settings = settings
-        self._environment = _environment(settings)
+        self._token = LentToken(settings) if has_token(settings) else None
+        self._environment = _environment(settings, self._token.path if self._token else "")
+        self._proposal = "" if settings.mode == "direct" else settings.proposal.branch
+        self._known: dict[str, str] = {}
 
     def reset(self) -> None:
         """Make the clone what the remote's branch is now; a branch that is not there yet begins empty.
@@ -54,10 +73,32 @@ class GitRepository:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._git("init", "--quiet", f"--initial-branch={self._settings.branch}")
             self._git("remote", "add", "origin", self._settings.url)
-        if self.ask_head():
-            self._git("fetch", "--quiet", "--depth=1", "--no-tags", "origin", f"+refs/heads/{self._settings.branch}")
-            self._git("reset", "--quiet", "--hard", "FETCH_HEAD")
-        self._git("clean", "--quiet", "-ffdx")
+        self._known = self._ask_heads()
+        if self._known.get(self._settings.branch):
+            self._stand_on(self._fetch(self._settings.branch))
+        elif self._proposal:
+            raise GitError(
+                f"{self._settings.url!r} has no branch {self._settings.branch!r} that a proposal could be made for "
+                "(push a first commit to it, or set exporter.git.mode to direct)"
+            )
+        else:
+            self._git("clean", "--quiet", "-ffdx")
+
+    def resume_proposal(self) -> bool:
+        """Stand on the tip of the proposal, after `reset`; False where there is none, or it is to begin anew."""
+        if not self._known.get(self._proposal):
+            return False
+        base, tip = self.head(), self._fetch(self._proposal)
+        fork = self._run("merge-base", base, tip).stdout.strip()
+        if not fork:
+            raise GitError(
+                f"the branch {self._proposal!r} has no history in common with {self._settings.branch!r} "
+                "(is it somebody's? set exporter.git.proposal.branch to another name)"
+            )
+        if self._is_superseded(base, fork, tip):
+            return False
+        self._stand_on(tip)
+        return True
 
     def commit(self, path: str, message: str) -> bool:
         """Commit what changed below a path; returns whether anything did."""
@@ -68,11 +109,17 @@ class GitRepository:
         return True
 
     def push(self) -> None:
-        """Push the commit. Raises RejectedPushError when the remote has moved on."""
-        done = self._run("push", "--porcelain", "origin", f"HEAD:refs/heads/{self._settings.branch}")
+        """Push the commit. Raises RejectedPushError when the remote has moved on.
+
+        What a proposal said before is replaced only if it is still what was looked at.
+        """
+        branch = self._proposal or self._settings.branch
+        lease = (f"--force-with-lease=refs/heads/{branch}:{self._known.get(branch, '')}",) if self._proposal else ()
+        done = self._run("push", "--porcelain", *lease, "origin", f"HEAD:refs/heads/{branch}")
         if done.returncode and _MOVED_ON.search(done.stdout):
             raise RejectedPushError(_reason(done))
         _check(done, "push")
+        self._known[branch] = self.head()
 
     def try_push(self) -> None:
         """See whether the remote would take a commit, without giving it one. Hooks of the remote are not asked.
@@ -87,9 +134,40 @@ class GitRepository:
         done = self._run("rev-parse", "--verify", "--quiet", "HEAD")
         return done.stdout.strip()
 
-    def ask_head(self) -> str:
-        """Return the commit of the remote's branch, empty where there is no such branch. Raises UnreachableError."""
-        return self._git("ls-remote", "origin", f"refs/heads/{self._settings.branch}").partition("\t")[0]
+    def has_moved(self) -> bool:
+        """Ask whether somebody has pushed since the last reset or push. Raises UnreachableError."""
+        return self._ask_heads() != self._known
+
+    def _is_superseded(self, base: str, fork: str, tip: str) -> bool:
+        """Tell whether the proposal may begin anew: it has arrived, or it is all ours and would not merge cleanly."""
+        proposed = self._changed_files(fork, tip)
+        if not proposed & self._changed_files(base, tip):
+            return True
+        committers = self._git("log", "--format=%ce", f"{fork}..{tip}").split("\n")
+        ours = all(email == self._settings.author_email for email in committers if email)
+        return ours and bool(proposed & self._changed_files(fork, base))
+
+    def _changed_files(self, before: str, after: str) -> set[str]:
+        return set(self._git("diff", "--name-only", "--no-renames", "-z", before, after).split("\0")) - {""}
+
+    def _ask_heads(self) -> dict[str, str]:
+        """Return the commits of the branches that are there. Raises UnreachableError."""
+        branches = [f"refs/heads/{name}" for name in (self._settings.branch, self._proposal) if name]
+        lines = self._git("ls-remote", "origin", *branches).splitlines()
+        return {
+            name.removeprefix("refs/heads/"): commit for commit, _, name in (line.partition("\t") for line in lines)
+        }
+
+    def _fetch(self, branch: str) -> str:
+        """Fetch a branch, with its history only where two branches are compared; return its commit."""
+        depth = () if self._proposal else ("--depth=1",)
+        self._git("fetch", "--quiet", *depth, "--no-tags", "origin", f"+refs/heads/{branch}")
+        self._known[branch] = self._git("rev-parse", "--verify", "FETCH_HEAD").strip()
+        return self._known[branch]
+
+    def _stand_on(self, commit: str) -> None:
+        self._git("reset", "--quiet", "--hard", commit)
+        self._git("clean", "--quiet", "-ffdx")
 
     def _git(self, *arguments: str, text: str | None = None) -> str:
         done = self._run(*arguments, text=text)
@@ -123,16 +201,19 @@ def check_remote(settings: GitSettings) -> None:
         raise ConfigurationError("exporter.git.url holds a password (put it into a file: exporter.git.token_file)")
     if not settings.url or settings.url.startswith("-") or "::" in settings.url:
         raise ConfigurationError(f"exporter.git.url is {settings.url!r}, not the URL or path of a repository")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]*", settings.branch):
-        raise ConfigurationError(f"exporter.git.branch is {settings.branch!r}, not the name of a branch")
+    for key, branch in (("branch", settings.branch), ("proposal.branch", settings.proposal.branch)):
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]*", branch):
+            raise ConfigurationError(f"exporter.git.{key} is {branch!r}, not the name of a branch")
+    if settings.mode != "direct" and settings.branch == settings.proposal.branch:
+        raise ConfigurationError(f"exporter.git.proposal.branch is {settings.branch!r}, as exporter.git.branch is")
     folder = PurePosixPath(settings.path)
     if folder.is_absolute() or ".." in folder.parts or not folder.parts or folder.parts[0] in (".git", "-"):
         raise ConfigurationError(f"exporter.git.path is {settings.path!r}, not a folder below the repository's root")
 
 
-def _environment(settings: GitSettings) -> dict[str, str]:
+def _environment(settings: GitSettings, token_file: str) -> dict[str, str]:
     """Build git's whole environment: nobody's configuration, no prompt, and the files with the secrets by name."""
-    environment = {name: os.environ[name] for name in ("PATH", "HOME", "SSL_CERT_FILE", "TMPDIR") if name in os.environ}
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= {
         "LC_ALL": "C",
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -144,10 +225,10 @@ def _environment(settings: GitSettings) -> dict[str, str]:
         environment |= {f"GIT_{role}_NAME": settings.author_name, f"GIT_{role}_EMAIL": settings.author_email}
     if settings.ssh_key_file:
         environment["GIT_SSH_COMMAND"] = _ssh_command(settings)
-    if settings.token_file:
+    if token_file:
         environment |= {
             "WHOCALLS_GIT_USER": settings.user,
-            "WHOCALLS_GIT_TOKEN_FILE": settings.token_file,
+            "WHOCALLS_GIT_TOKEN_FILE": token_file,
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": "credential.helper",
             "GIT_CONFIG_VALUE_0": _CREDENTIAL_HELPER,

@@ -1,17 +1,20 @@
-"""What a commit of the map says, and whether it may be made. Pure.
+"""What a commit of the map and a pull request say, and whether they may be made. Pure.
 
 In: the files as they are in the repository and as they would be. Only the namespaces whose files differ are looked at,
-so the cost is that of the change. Out: the difference and the commit's message.
+so the cost is that of the change. Out: the difference, the commit's message, the pull request's title and text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
 
 from callgraph.errors import InputError, WhocallsError
 from sink_exporter.coverage import describe_coverage
-from sink_exporter.difference import Difference, compare_graphs, render_difference
-from sink_exporter.graph import CallGraph, list_clusters
+from sink_exporter.difference import ChangedArrow, Difference, compare_graphs, render_difference
+from sink_exporter.graph import Arrow, CallGraph, list_clusters
 from sink_exporter.graph_files import merge_graphs, parse_graph
 from sink_exporter.layout import NAMESPACE_FOLDER
 
@@ -19,6 +22,15 @@ MOST_LOST = 0.2
 """A larger share of calls does not vanish between two exports; agents, topics or credentials do."""
 _MOST_LINES = 200
 _MOST_NAMESPACES = 3
+_MOST_TEXT = 60_000
+"""GitHub takes 65,536 characters, the others more."""
+
+
+class ProposalText(NamedTuple):
+    """What a pull request says."""
+
+    title: str
+    text: str
 
 
 class ShrinkError(WhocallsError):
@@ -54,6 +66,31 @@ def write_message(difference: Difference, graph: CallGraph) -> str:
     trailers += [f"Whocalls-Coverage: {describe_coverage(graph.coverage)}"] if graph.coverage else []
     parts = (_title(difference), "\n".join(body), "\n".join(trailers))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_proposal(difference: Difference, graph: CallGraph) -> ProposalText:
+    """Write what a pull request says: the same title, what merging it would change, and what that rests on.
+
+    Names in it come from a cluster: they stand in a code block, where they mention nobody and link to nothing.
+    """
+    text = render_difference(_shorten(difference), "markdown") or "No call is new or gone; only the files are.\n"
+    if len(text) > _MOST_TEXT:
+        text = "The calls are too many for this text; the files have them all.\n"
+    more = sum(map(len, _parts(difference))) - sum(map(len, _parts(_shorten(difference))))
+    parts = [text + (f"\n... and {more} more; the files have them all.\n" if more else "")]
+    parts += [f"Seen with {describe_coverage(graph.coverage)}.\n"] if graph.coverage else []
+    parts += ["Written by whocalls. Merge it, or say what you know better in `overrides.yaml`.\n"]
+    return ProposalText(_title(difference), "\n".join(parts))
+
+
+def _parts(difference: Difference) -> tuple[tuple[Arrow, ...], tuple[Arrow, ...], tuple[ChangedArrow, ...]]:
+    return difference.added, difference.removed, difference.changed
+
+
+def _shorten(difference: Difference) -> Difference:
+    """Keep the first of each part, for a text that an API takes."""
+    kept = {name: getattr(difference, name)[:_MOST_LINES] for name in ("added", "removed", "changed")}
+    return msgspec.structs.replace(difference, **kept)
 
 
 def _title(difference: Difference) -> str:

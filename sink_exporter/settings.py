@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from callgraph.settings import SettingsGroup
+
+
+class ProposalSettings(SettingsGroup, frozen=True, kw_only=True):
+    """The branch and the pull request of `exporter.git.mode` branch and pr."""
+
+    branch: Annotated[str, Meta(description="Branch that is pushed, for people to merge.")] = "whocalls/callgraph"
+    forge: Annotated[
+        Literal["auto", "github", "gitlab", "gitea"], Meta(description="Kind of the API; auto: from the host's name.")
+    ] = "auto"
+    api_url: Annotated[str, Meta(description="URL of the API; empty: from the URL of the repository.")] = ""
+    repository: Annotated[str, Meta(description="OWNER/NAME; empty: from the URL of the repository.")] = ""
 
 
 class GitSettings(SettingsGroup, frozen=True, kw_only=True):
@@ -14,16 +25,24 @@ class GitSettings(SettingsGroup, frozen=True, kw_only=True):
 
     url: Annotated[str, Meta(description="URL or path of the repository, without a password; empty: no git.")] = ""
     branch: Annotated[str, Meta(description="Branch that is committed to.")] = "main"
+    mode: Annotated[
+        Literal["direct", "branch", "pr"],
+        Meta(description="direct: push to the branch; branch: push another one; pr: and open a pull request for it."),
+    ] = "direct"
     path: Annotated[str, Meta(description="Folder in the repository that the export is written to.")] = "callgraph"
     author_name: Annotated[str, Meta(description="Author and committer.")] = "whocalls"
     author_email: Annotated[str, Meta(description="Their address.")] = "whocalls@localhost"
     ssh_key_file: Annotated[str, Meta(description="Private key for an SSH URL; empty: what ssh finds.")] = ""
     known_hosts_file: Annotated[str, Meta(description="Host keys for an SSH URL; empty: what ssh finds.")] = ""
-    token_file: Annotated[str, Meta(description="File with the token for an HTTPS URL; empty: none.")] = ""
+    token_file: Annotated[str, Meta(description="File with the token for HTTPS and the API; empty: none.")] = ""
+    token_variable: Annotated[
+        str, Meta(description="Environment variable with the token, where there is no file; empty: none.")
+    ] = ""
     user: Annotated[str, Meta(description="User name that goes with the token (GitLab: oauth2).")] = "x-access-token"
     allow_shrink: Annotated[
         bool, Meta(description="Publish even when more than a fifth of the calls would vanish at once.")
     ] = False
+    proposal: ProposalSettings = ProposalSettings()
 
 
 class ExporterSettings(SettingsGroup, frozen=True, kw_only=True):

@@ -34,22 +34,23 @@ def make_remote(folder: Path) -> Path:
 class Person:
     """Somebody with a clone, who commits a file and pushes until it is through."""
 
-    def __init__(self, folder: Path, remote: Path):
+    def __init__(self, folder: Path, remote: Path, branch: str = "main"):
         git(folder.parent, "clone", "--quiet", str(remote), str(folder))
         self.folder = folder
+        self._branch = branch
 
     def push(self, name: str, content: str) -> None:
         while True:
             git(self.folder, "fetch", "--quiet", "origin")
-            if git(self.folder, "ls-remote", "origin", "refs/heads/main"):
-                git(self.folder, "reset", "--quiet", "--hard", "origin/main")
+            if git(self.folder, "ls-remote", "origin", f"refs/heads/{self._branch}"):
+                git(self.folder, "reset", "--quiet", "--hard", f"origin/{self._branch}")
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
             git(self.folder, "add", "--", name)
             git(self.folder, "commit", "--quiet", "-m", f"person: {name}")
             done = subprocess.run(
-                ["git", "push", "--quiet", "origin", "HEAD:refs/heads/main"],
+                ["git", "push", "--quiet", "origin", f"HEAD:refs/heads/{self._branch}"],
                 cwd=self.folder,
                 env=ENVIRONMENT,
                 capture_output=True,
@@ -57,6 +58,35 @@ class Person:
             )
             if done.returncode == 0:
                 return
+
+
+def both_at_once(rounds, one, other):
+    """Call both with the number of each round, `one` on a thread, and let both set out at the same moment."""
+    start = threading.Barrier(2, timeout=60)
+    failures = []
+
+    def repeat():
+        try:
+            for number in range(rounds):
+                start.wait()
+                one(number)
+        except BaseException as error:  # noqa: BLE001  (a thread's failure must reach the test)
+            failures.append(error)
+            start.abort()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    for number in range(rounds):
+        start.wait()
+        other(number)
+    thread.join(60)
+    assert failures == []
+
+
+def empty_commits(remote, branch):
+    """Return the commits of a branch that change nothing."""
+    changed = git(remote, "log", "--format=%x00%h", "--name-only", branch).split("\0")[1:]
+    return [entry.strip() for entry in changed if len(entry.splitlines()) < 2]
 
 
 @contextmanager
