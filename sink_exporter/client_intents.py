@@ -102,7 +102,7 @@ def _target_of(client: Workload, arrow: Arrow) -> Target:
     server = arrow.server
     if is_external(server):
         return Target(internet=_internet_of(arrow))
-    name = _otterize_name(server.name)
+    name = otterize_name(server.name)
     if server.namespace != client.namespace:
         name = f"{name}.{server.namespace}"
     if server.kind == "Service":
@@ -126,7 +126,8 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _otterize_name(name: str) -> str:
+def otterize_name(name: str) -> str:
+    """Write the name of a workload as Otterize does."""
     return name.replace(".", "_")
 
 
@@ -138,7 +139,7 @@ def _document(intents: Intents, *, several: bool) -> Iterator[str]:
     yield f"  name: {quote_scalar(intents.name)}\n  namespace: {quote_scalar(client.namespace)}\n"
     if several:
         yield f"  annotations:\n    whocalls.dev/cluster: {quote_scalar(client.cluster)}\n"
-    yield f"spec:\n  workload:\n    name: {quote_scalar(_otterize_name(client.name))}\n"
+    yield f"spec:\n  workload:\n    name: {quote_scalar(otterize_name(client.name))}\n"
     yield f"    kind: {quote_scalar(client.kind)}\n"
     yield "  targets:\n" if intents.targets else "  targets: []\n"
     for target in intents.targets:
@@ -172,7 +173,7 @@ def _object_of(intents: Intents) -> dict[str, Any]:
         "apiVersion": API_VERSION,
         "metadata": {"name": intents.name, "namespace": client.namespace, "creationTimestamp": None},
         "spec": {
-            "workload": {"name": _otterize_name(client.name), "kind": client.kind},
+            "workload": {"name": otterize_name(client.name), "kind": client.kind},
             "targets": intents.targets,
         },
         "status": {"upToDate": False, "observedGeneration": 0},

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
+from typing import Any
 
 from msgspec import Raw, Struct
 
 from callgraph.errors import ConfigurationError
 from callgraph.records import Workload
+from sink_exporter.filters import Filter, build_check
 from sink_exporter.graph import Arrow, CallGraph, is_external, list_clusters
 from sink_exporter.json_text import encode_json
 from sink_exporter.render_json import encode_arrow
@@ -49,6 +51,16 @@ def compare_graphs(before: CallGraph, after: CallGraph) -> Difference:
     )
 
 
+def filter_difference(difference: Difference, wanted: Filter) -> Difference:
+    """Keep what passes a filter, of the changed what it is now."""
+    passes = build_check(wanted)
+    return Difference(
+        added=tuple(filter(passes, difference.added)),
+        removed=tuple(filter(passes, difference.removed)),
+        changed=tuple(one for one in difference.changed if passes(one.after)),
+    )
+
+
 def render_difference(difference: Difference, form: str) -> str:
     """Render a difference as `text`, `json` or `markdown`; none as the empty text, but for JSON.
 
@@ -57,6 +69,14 @@ def render_difference(difference: Difference, form: str) -> str:
     if form not in _RENDERERS:
         raise ConfigurationError(f"a difference is not written as {form!r} (there are {', '.join(_RENDERERS)})")
     return _RENDERERS[form](difference)
+
+
+def render_difference_lines(difference: Difference) -> str:
+    """Render a difference as JSON Lines, a change on each."""
+    lines: list[dict[str, Any]] = [{"change": "added", "call": _raw(arrow)} for arrow in difference.added]
+    lines += [{"change": "removed", "call": _raw(arrow)} for arrow in difference.removed]
+    lines += [{"change": "changed", "call": _raw(one.after), "before": _raw(one.before)} for one in difference.changed]
+    return "".join(f"{encode_json(line)}\n" for line in lines)
 
 
 def describe_arrows(arrows: Iterable[Arrow]) -> list[str]:

@@ -29,10 +29,17 @@ _AHEAD_KBYTES = 8_192
 class EdgeReader:
     """Reads the topics into tables. Raises UnreachableError or TopicError when it cannot."""
 
-    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, *, client_id: str = "whocalls-exporter") -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topics: TopicSettings,
+        *,
+        client_id: str = "whocalls-exporter",
+        table: EdgeTable | None = None,
+    ) -> None:
         from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition  # noqa: PLC0415  (28 MB that other commands do not need)
 
-        self.table = EdgeTable()
+        self.table = EdgeTable() if table is None else table
         self.coverage = CoverageTable()
         self.topic = full_name("call-graph", topics)
         self._tables: dict[str, EdgeTable | CoverageTable] = {

@@ -61,7 +61,7 @@ def matches(workload: Workload, pattern: str) -> bool:
 
 
 def build_check(wanted: Filter) -> Callable[[Arrow], bool]:
-    """Return what tells of an arrow whether it passes; whether calls to outside are wanted is not asked."""
+    """Return what tells of an arrow whether it passes."""
     named = lru_cache(maxsize=None)(_matches_any)
     housed = lru_cache(maxsize=None)(_lives_in_any)
     infrastructural = lru_cache(maxsize=None)(is_infrastructure)
@@ -69,7 +69,8 @@ def build_check(wanted: Filter) -> Callable[[Arrow], bool]:
     def passes(arrow: Arrow) -> bool:
         client, server = arrow.client, arrow.server
         return (
-            (not wanted.namespaces or housed(client, wanted.namespaces) or housed(server, wanted.namespaces))
+            (wanted.external or not is_external(server))
+            and (not wanted.namespaces or housed(client, wanted.namespaces) or housed(server, wanted.namespaces))
             and (not wanted.clients or named(client, wanted.clients))
             and (not wanted.servers or named(server, wanted.servers))
             and not named(client, wanted.exclude)

@@ -21,6 +21,9 @@ T = TypeVar("T", bound=str)
 EXTERNAL = "External"
 """The kind of a workload outside the cluster; its name is a DNS name or an address, its namespace is empty."""
 
+GROUP = "Group"
+"""The kind of what stands for all workloads of one label: its namespace is the label's key, its name the value."""
+
 
 class EdgeKey(NamedTuple):
     """What makes an edge itself and no other."""

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from callgraph.records import Workload
-from sink_exporter.filters import is_infrastructure
+from sink_exporter.filters import Filter, build_check, is_infrastructure
 from sink_exporter.graph import Arrow, CallGraph, is_external
 from sink_exporter.kube_facts import KubeFacts
 from sink_exporter.policy_drafts import PodPort, find_pod_ports, is_address, workloads_behind
@@ -82,6 +82,20 @@ def check_policies(graph: CallGraph, policies: Iterable[Policy], facts: KubeFact
         blocked=tuple(sorted(blocked, key=_order_of)),
         unclear=tuple(sorted(unclear.values(), key=_order_of)),
         unseen=tuple(sorted(check.find_unseen(graph), key=_order_of)),
+    )
+
+
+def filter_report(report: PolicyReport, wanted: Filter) -> PolicyReport:
+    """Keep what passes a filter."""
+    check = build_check(wanted)
+
+    def passes(finding: BlockedCall | UnclearCall | UnseenCall) -> bool:
+        return check(Arrow(client=finding.client, server=finding.server))
+
+    return PolicyReport(
+        blocked=tuple(filter(passes, report.blocked)),
+        unclear=tuple(filter(passes, report.unclear)),
+        unseen=tuple(filter(passes, report.unseen)),
     )
 
 

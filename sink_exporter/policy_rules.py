@@ -11,15 +11,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
-import yaml
 from msgspec import Struct
 
 from callgraph.errors import InputError
 from sink_exporter.kube_facts import Requirement, Selector
 from sink_exporter.policy_drafts import PodPort
+from sink_exporter.yaml_objects import parse_objects
 
 Side = Literal["ingress", "egress"]
 API_VERSION = "networking.k8s.io/v1"
@@ -152,22 +151,12 @@ class PolicySet:
 
 def parse_policies(content: bytes, name: str) -> tuple[Policy, ...]:
     """Read NetworkPolicies, a document each or in a `List`. Raises InputError."""
+    complaint = f"{name} does not hold NetworkPolicies of {API_VERSION}"
+    documents = parse_objects(content, _Document, complaint)
     try:
-        return tuple(
-            _policy_of(msgspec.convert(item, _Document))
-            for document in yaml.load_all(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-            for item in list_items(document)
-        )
-    except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{name} does not hold NetworkPolicies of {API_VERSION}: {reason}") from error
-
-
-def list_items(document: Any) -> list[Any]:
-    """Return the objects of a YAML document: none, itself, or what a `List` holds."""
-    if isinstance(document, dict) and isinstance(document.get("items"), list):
-        return list(document["items"])
-    return [document] if document else []
+        return tuple(_policy_of(document) for document in documents)
+    except ValueError as error:
+        raise InputError(f"{complaint}: {error}") from error
 
 
 def selects(selector: Selector, labels: Mapping[str, str]) -> bool:

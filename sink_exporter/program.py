@@ -58,7 +58,7 @@ def run_exporter(
     are_tracked(exporter.formats)  # an unknown format is refused before anything is read
     status = Status(service_graph_series=exporter.service_graph_series)
     with (
-        _stopped_by_signals(stop) as stopped,
+        stopped_by_signals(stop) as stopped,
         serve_status(exporter.listen, status),
         open_publisher(exporter, log) as publisher,
         EdgeReader(kafka, topics) as reader,
@@ -180,7 +180,7 @@ def _without_collections() -> Iterator[None]:
 
 
 @contextmanager
-def _stopped_by_signals(stop: threading.Event | None) -> Iterator[threading.Event]:
+def stopped_by_signals(stop: threading.Event | None = None) -> Iterator[threading.Event]:
     """Yield the event that ends the loop; set by SIGTERM and SIGINT where nobody else does it."""
     if stop is not None:
         yield stop

@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator
 
 from sink_exporter.graph import Arrow, CallGraph
+from sink_exporter.labels import NO_LABELS, LabelColumns
 from sink_exporter.render_text import escape_control
 
 COLUMNS = (
@@ -21,23 +22,26 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@")
 
 
-def render_csv(graph: CallGraph) -> str:
+def render_csv(graph: CallGraph, columns: LabelColumns = NO_LABELS) -> str:
     """Render all arrows, those that leave the cluster last; the first row names the columns."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    labels = (f"{end}_label_{key}" for end in ("client", "server") for key in columns.keys)
+    writer.writerow((*COLUMNS, *map(_safe, labels)))
     for arrow in graph.arrows:
-        writer.writerows(_rows(arrow))
+        writer.writerows(_rows(arrow, columns))
     return table.getvalue()
 
 
-def _rows(arrow: Arrow) -> Iterator[tuple[str, ...]]:
+def _rows(arrow: Arrow, columns: LabelColumns) -> Iterator[tuple[str, ...]]:
     client, server = arrow.client, arrow.server
+    labels = (*columns.cells(client), *columns.cells(server))
     for number_and_transport in arrow.ports or ("",):
         port, _, protocol = number_and_transport.partition("/")
         cells = (
             *(client.namespace, client.name, client.kind, server.namespace, server.name, server.kind),
             *(port, protocol, "manual" if arrow.manual else " ".join(arrow.via), client.cluster, server.cluster),
+            *labels,
         )
         yield tuple(_safe(cell) for cell in cells)
 

@@ -14,7 +14,7 @@ from itertools import chain, groupby
 from operator import attrgetter
 
 from callgraph.records import Workload
-from sink_exporter.graph import Arrow, CallGraph, is_external, list_clusters
+from sink_exporter.graph import GROUP, Arrow, CallGraph, is_external, list_clusters
 
 
 def render_text(graph: CallGraph, *, full: bool = False) -> str:
@@ -64,6 +64,8 @@ class _Writer:
         return f"{name} ({escape_control(workload.kind)})" if _name_of(workload) in self._shared_names else name
 
     def _place(self, workload: Workload) -> str:
+        if workload.kind == GROUP:
+            return f" ({escape_control(workload.namespace)})"
         place = f" in namespace {escape_control(workload.namespace)}"
         return f"{place} of cluster {escape_control(workload.cluster)}" if self._several_clusters else place
 

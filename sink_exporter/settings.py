@@ -51,7 +51,9 @@ class ExporterSettings(SettingsGroup, frozen=True, kw_only=True):
     out: Annotated[str, Meta(description="Folder that the files are written to.")] = "out"
     formats: Annotated[
         tuple[str, ...],
-        Meta(description="Formats to write: text, yaml, json, jsonl, csv, clientintents, mermaid, dot, graphml."),
+        Meta(
+            description="Formats: text, wide, yaml, json, jsonl, csv, clientintents, mermaid, dot, graphml, backstage."
+        ),
     ] = ("yaml", "text")
     interval_seconds: Annotated[
         float, Meta(description="Between two exports; nothing is written without a change.", gt=0)

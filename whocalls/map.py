@@ -10,8 +10,9 @@ import click
 
 from callgraph.errors import ConfigurationError
 from callgraph.records import ConnectionObservation, DnsObservation
+from whocalls.cluster_facts import load_facts
 from whocalls.options import settings_options, take_settings
-from whocalls.rendering import filter_options, output_options, print_graph
+from whocalls.rendering import filter_options, label_options, output_options, print_graph
 
 if TYPE_CHECKING:
     from capture_agent.sources import FileSource
@@ -27,6 +28,7 @@ _KINDS = ("live", "pcap:", "proc:", "coredns-log:", "calico-log:")
 @click.option("--node", default="", help="Node that the captures were made on (where two pods share an address).")
 @output_options
 @filter_options
+@label_options
 @settings_options("attribution")
 def map_command(
     sources: tuple[str, ...],
@@ -67,7 +69,12 @@ def map_command(
     )
     _report("objects left out", Counter(read.skipped))
     _report("seen, but not attributed", refused)
-    print_graph(build_graph(edges), empty="no call was attributed", **parameters)
+    print_graph(
+        build_graph(edges),
+        parameters,
+        empty="no call was attributed",
+        facts=lambda: load_facts(kube, settings, live=False),
+    )
 
 
 def _observe(

@@ -18,8 +18,9 @@ from msgspec.structs import replace
 
 from callgraph.codec import decode, encode, schema_header
 from callgraph.errors import ConfigurationError, DecodeError
-from callgraph.records import Edge, InventoryRecord, ObservationBatch
+from callgraph.records import Edge, ObservationBatch
 from callgraph.topics import TopicName, find_topic, full_name
+from whocalls.cluster_facts import decode_inventory
 from whocalls.moments import parse_moment
 from whocalls.options import settings_options, take_settings
 
@@ -117,13 +118,8 @@ def _read_inventory(settings: Settings, counts: _Counts) -> Inventory:
 
     inventory = Inventory(settings.attribution)
     with TopicSpan(settings.kafka, full_name("inventory", settings.topics), client_id=_CLIENT_ID) as records:
-        for record in _with_progress(records):
-            if record.value() is None:
-                continue  # a tombstone: the object ended long ago, and its last record said so
-            try:
-                inventory.apply(decode(record.value(), InventoryRecord).object)
-            except DecodeError as error:
-                counts.undecodable[error.reason] += 1
+        for record in decode_inventory(_with_progress(records), counts.undecodable):
+            inventory.apply(record)
     return inventory
 
 
