@@ -25,12 +25,16 @@ _RESOLVER_NAMES = ("coredns-", "kube-dns-", "node-local-dns-")
 
 
 class Ownership(NamedTuple):
-    """Who had an address at a moment: one pod's workload, or why not. `settled`: nothing expected can change it."""
+    """Who had an address at a moment: one pod's workload, or why not.
+
+    `settled`: nothing expected can change it. `begun`: the moment is not before all who ever had it.
+    """
 
     pod: PodRecord | None
     workload: Workload | None
     reason: Reason | None
     settled: bool
+    begun: bool = True
 
 
 class ClientEnd(NamedTuple):
@@ -54,23 +58,23 @@ def find_client(
     if hinted is not None and is_alive(hinted, moment, inventory.tolerance):
         return ClientEnd(inventory.workload(hinted), hinted, None, wait=False)
     moment.looked_at.add(address)
-    if inventory.space.node_names(address):
+    if inventory.space.node_names(address, moment):
         # A process that the agent saw belongs to a pod that the watch will show.
         return _refused("ambiguous_host_network", address, wait=pod_uid is not None and hinted is None)
     owner = owner_at(inventory, address, moment, node=node)
-    if owner is None:
-        return _without_pod(inventory, address, moment)
+    if owner is None or not owner.begun:
+        return _without_pod(inventory, address, moment, owner)
     if owner.workload is None:
         return _refused(owner.reason or "no_owner_at_time", address, wait=True)
     return ClientEnd(owner.workload, owner.pod, None, wait=not owner.settled)
 
 
-def _without_pod(inventory: ClusterInventory, address: str, moment: Moment) -> ClientEnd:
+def _without_pod(inventory: ClusterInventory, address: str, moment: Moment, owner: Ownership | None) -> ClientEnd:
     if inventory.services.is_api_server(address, None, moment):
         return ClientEnd(api_server(inventory.name), None, None, wait=False)
-    side = inventory.space.side(address)
+    side = inventory.space.side(address, moment)
     if side == "inside":
-        return _refused("unknown_client_ip", address, wait=True)
+        return _refused((owner and owner.reason) or "unknown_client_ip", address, wait=True)
     return _refused("external_client", address, wait=side == "perhaps")
 
 
@@ -87,7 +91,8 @@ def owner_at(inventory: ClusterInventory, address: str, moment: Moment, *, node:
     near = [each for each in holdings if moment.near(each.from_at, each.to_at, tolerance)]
     live = [each for each in near if moment.within(each.from_at, each.to_at)]
     if not near:
-        return Ownership(None, None, "no_owner_at_time", settled=False)
+        begun = moment.within(holdings[0].from_at, None)
+        return Ownership(None, None, "no_owner_at_time", settled=False, begun=begun)
     here = [each for each in live if each.pod.node == node]
     if node and len(live) > 1 and len(here) == 1:
         near = here

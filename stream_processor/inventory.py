@@ -45,7 +45,7 @@ class ClusterInventory:
         self.tolerance = int(settings.tolerance_seconds * _SECOND)
         self.pods = PodIndex()
         self.services = ServiceIndex(tolerance=self.tolerance, control_plane_prefix=settings.control_plane_prefix)
-        self.space = AddressSpace(settings)
+        self.space = AddressSpace(settings, tolerance=self.tolerance)
         self.watermark = 0
         self.version = 0
         self._controllers: dict[str, Owner | None] = {}
@@ -160,7 +160,7 @@ class ClusterInventory:
                 self._controllers.pop(uid, None)
 
     def _witness(self, pod: PodRecord, count: int) -> None:
-        self.space.count_node_addresses(pod.host_addresses, pod.node or "", count)
+        self.space.witness(pod.host_addresses, pod.node or "", count)
         if pod.owner is not None:
             self._owned[pod.owner.uid] += count
             if not self._owned[pod.owner.uid]:

@@ -166,7 +166,7 @@ def _at_address(inventory: ClusterInventory, address: str, moment: Moment, port:
     if is_silent(address):
         return _Found(refusal=Refusal("server" if port is None else "event", address, "loopback"))
     moment.looked_at.add(address)
-    nodes = inventory.space.node_names(address)
+    nodes = inventory.space.node_names(address, moment)
     services = inventory.services.of_address(address, moment)
     if not services and (port is not None or not nodes):
         if inventory.services.is_api_server(address, port.number if port else None, moment):
@@ -182,9 +182,10 @@ def _at_address(inventory: ClusterInventory, address: str, moment: Moment, port:
 
 def _at_pod(inventory: ClusterInventory, address: str, moment: Moment, port: Port | None) -> _Found:
     owner = owner_at(inventory, address, moment)
-    if owner is None:
-        side = inventory.space.side(address)
-        return _refused(address, "unknown_server_ip") if side == "inside" else _Found(wait=side == "perhaps")
+    if owner is None or not owner.begun:
+        side = inventory.space.side(address, moment)
+        reason: Reason = (owner and owner.reason) or "unknown_server_ip"
+        return _refused(address, reason) if side == "inside" else _Found(wait=side == "perhaps")
     if owner.workload is None:
         return _refused(address, owner.reason or "no_owner_at_time")
     server = Server(owner.workload, None, port.number if port else None, owner.pod)

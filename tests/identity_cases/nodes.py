@@ -16,7 +16,7 @@ from tests.identity_cases.build import (
     outside,
     watch,
 )
-from tests.small_cluster import endpoints, owner, pod, service, text
+from tests.small_cluster import FRONTEND, NODES, endpoints, node, owner, pod, service, text
 
 EXPORTERS = (
     pod(
@@ -46,6 +46,18 @@ MANAGED = (
 )
 API_SERVER = "default/Service/kubernetes"
 CASES = [
+    case(
+        "R9.1 An address is a node's only while the node is there.",
+        [*NODES, FRONTEND, node("node-3", "10.0.9.9")],
+        [
+            watch(20, "DELETED", node("node-3", "10.0.9.9")),
+            watch(31, "ADDED", pod("heir-0", "10.0.9.9", start=30)),
+            conn(10, "10.0.9.9", "10.0.0.5"),
+            conn(40, "10.0.9.9", "10.0.0.5"),
+        ],
+        ("shop/StatefulSet/heir", FRONTEND_ID),
+        refused=[(2, "client", "ambiguous_host_network")],
+    ),
     case(
         "R9.2 The pod's UID names the client on the host's network.",
         [*SHOP, HINTED],
@@ -152,6 +164,17 @@ CASES = [
         exposing(type="NodePort", ports=[{"port": 80, "targetPort": 8080, "nodePort": 31234}]),
         [conn(10, "203.0.113.5", "192.168.1.10", 31234)],
         refused=[(0, "client", "external_client")],
+    ),
+    case(
+        "R11 An address that a pod gets from outside of all ranges was outside before.",
+        [*NODES, FRONTEND],
+        [
+            watch(101, "ADDED", pod("pool-0", "10.200.0.5", start=100)),
+            conn(10, "10.0.0.5", "10.200.0.5", at=150),
+            conn(120, "10.0.0.5", "10.200.0.5", at=150),
+        ],
+        (FRONTEND_ID, external("10.200.0.5")),
+        (FRONTEND_ID, "shop/StatefulSet/pool"),
     ),
     case(
         "R12.1 Both nodes' sightings and both kinds of socket are one edge.",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from callgraph.records import Owner, ReplicaSetRecord, WatermarkRecord
+from callgraph.records import NodeRecord, Owner, ReplicaSetRecord, WatermarkRecord
 from stream_processor.address_space import Ranges
 from stream_processor.moment import ALWAYS, Moment
 from stream_processor.settings import AttributionSettings
 from tests.small_cluster import CLUSTER, at, attribute, build, connection, edges, node, owner, pod, service, terminated
 
+NOW = Moment(at(10))
 A, B = pod("a-0", "10.0.0.1"), pod("b-0", "10.0.0.2")
 
 
@@ -111,9 +112,32 @@ def test_owner_is_remembered_as_long_as_any_of_its_pods():
 def test_witness_for_a_node_ends_with_the_pod():
     inventory = build(pod("a-0", "10.0.0.1", phase="Succeeded", state=terminated(-100, 20), host="192.168.7.7"))
     space = inventory.cluster(CLUSTER).space
-    assert space.node_names("192.168.7.7") == ["node-1"]
+    assert space.node_names("192.168.7.7", NOW) == ["node-1"]
     inventory.expire(at(10_000))
-    assert space.node_names("192.168.7.7") == []
+    assert space.node_names("192.168.7.7", NOW) == []
+
+
+def test_address_is_a_node_s_only_while_the_node_is_there():
+    inventory = build()
+    view = inventory.cluster(CLUSTER)
+    view.apply(a_node(from_at=at(100), to_at=at(200)))
+    names = [view.space.node_names("192.168.7.7", Moment(at(second))) for second in (90, 99, 150, 201, 210)]
+    assert names == [[], ["late"], ["late"], ["late"], []]
+
+
+def test_pod_does_not_witness_for_a_node_that_is_known_to_be_gone():
+    inventory = build(pod("a-0", "10.0.0.1", node="late", host="192.168.7.7"))
+    view = inventory.cluster(CLUSTER)
+    assert view.space.node_names("192.168.7.7", Moment(at(300))) == ["late"]
+    view.apply(a_node(from_at=at(100), to_at=at(200)))
+    assert view.space.node_names("192.168.7.7", Moment(at(300))) == []
+
+
+def test_range_of_a_node_counts_from_its_beginning():
+    view = build(node("node-1", "192.168.1.10", "10.0.0.0/16")).cluster(CLUSTER)
+    view.apply(a_node(from_at=at(100), to_at=at(200)))
+    sides = [view.space.side("10.7.0.1", Moment(at(second))) for second in (90, 99, 300)]
+    assert sides == ["perhaps", "inside", "inside"]
 
 
 def test_equal_parts_of_pods_are_held_once():
@@ -133,31 +157,32 @@ def test_watermark_never_goes_back():
 
 
 def test_private_addresses_are_inside_while_no_range_is_known():
-    assert view(A).space.side("172.16.0.1") == "inside"
-    assert view(A, pod_cidrs=("10.0.0.0/8",)).space.side("172.16.0.1") == "perhaps"
-    assert view(A, pod_cidrs=("10.0.0.0/8",)).space.side("fd00::1") == "inside"
-    assert view(A).space.side("203.0.113.1") == "outside"
+    assert view(A).space.side("172.16.0.1", NOW) == "inside"
+    assert view(A, pod_cidrs=("10.0.0.0/8",)).space.side("172.16.0.1", NOW) == "perhaps"
+    assert view(A, pod_cidrs=("10.0.0.0/8",)).space.side("fd00::1", NOW) == "inside"
+    assert view(A).space.side("203.0.113.1", NOW) == "outside"
 
 
 def test_configured_ranges_of_services_are_inside():
     found = view(A, pod_cidrs=("10.0.0.0/8",), service_cidrs=("172.20.0.0/16", "fd00::/108"))
-    assert (found.space.side("172.20.3.4"), found.space.side("fd00::3")) == ("inside", "inside")
+    assert (found.space.side("172.20.3.4", NOW), found.space.side("fd00::3", NOW)) == ("inside", "inside")
 
 
 def test_what_is_no_network_is_passed_over():
     ranges = Ranges()
     ranges.add(["nonsense", "10.0.0.0/33", "10.1.2.3/16"])
-    assert "10.1.200.200" in ranges
-    assert "10.2.0.1" not in ranges
+    assert ranges.since("10.1.200.200") is not None
+    assert ranges.since("10.2.0.1") is None
 
 
 def test_network_counted_twice_stays_until_taken_away_twice():
     ranges = Ranges()
     ranges.add(["10.0.0.0/8", "10.0.0.0/8"])
-    ranges.add(["10.0.0.0/8"], -1)
-    assert "10.1.1.1" in ranges
-    ranges.add(["10.0.0.0/8"], -1)
-    assert "10.1.1.1" not in ranges
+    ranges.add(["10.0.0.0/8"], count=-1)
+    assert ranges.since("10.1.1.1") is not None
+    ranges.add(["10.0.0.0/8"], count=-1)
+    assert ranges.since("10.1.1.1") is None
+    assert ranges.first_since(4) is None
 
 
 def test_answer_holds_for_the_times_that_no_comparison_tells_apart():
@@ -165,6 +190,12 @@ def test_answer_holds_for_the_times_that_no_comparison_tells_apart():
     assert (moment.within(0, 100), moment.within(60, None), moment.within(0, 40)) == (True, False, False)
     assert (moment.since, moment.until) == (40, 60)
     assert Moment(5).until == ALWAYS
+
+
+def a_node(**times):
+    return NodeRecord(
+        cluster=CLUSTER, name="late", uid="late", addresses=("192.168.7.7",), pod_cidrs=("10.7.0.0/16",), **times
+    )
 
 
 def _watermark(seconds):

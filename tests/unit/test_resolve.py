@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from callgraph.records import PodRecord
+from stream_processor.moment import Moment
 from stream_processor.projection import Projector
 from stream_processor.settings import AttributionSettings
 from tests.small_cluster import (
@@ -526,11 +527,11 @@ def test_node_that_a_pod_alone_witnesses_for_is_known_by_its_address():
 def test_deleted_nodes_ranges_are_forgotten_with_it():
     inventory = build(*SHOP, node("node-3", "192.168.1.12", "10.9.0.0/16"))
     view = inventory.cluster(CLUSTER)
-    assert view.space.side("10.9.0.1") == "inside"
+    assert view.space.side("10.9.0.1", Moment(at(10))) == "inside"
     gone = next(each for each in view.space._nodes.values() if each.name == "node-3")
     inventory.apply(msgspec.structs.replace(gone, to_at=at(0)))
     inventory.expire(at(3601))
-    assert view.space.side("10.9.0.1") == "perhaps"
+    assert view.space.side("10.9.0.1", Moment(at(10))) == "perhaps"
 
 
 def test_pod_with_a_weak_start_is_waited_for():
