@@ -17,7 +17,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     name: str
     kind: Literal["counter", "gauge"]
     about: str
-    program: Literal["agent", "watcher", "processor", "exporter"]
+    program: Literal["agent", "watcher", "processor", "exporter", "page"]
     labels: tuple[str, ...] = ()
 
 
@@ -223,6 +223,37 @@ METRICS: tuple[Metric, ...] = (
         kind="gauge",
         about="Pairs of workloads beyond `exporter.service_graph_series`.",
         program="exporter",
+    ),
+    Metric(
+        name="whocalls_page_edges",
+        kind="gauge",
+        about="Edges in the graph.",
+        program="page",
+    ),
+    Metric(
+        name="whocalls_page_dead_letters_total",
+        kind="counter",
+        about="Records of the call graph that did not decode, by reason.",
+        program="page",
+        labels=("reason",),
+    ),
+    Metric(
+        name="whocalls_page_followers",
+        kind="gauge",
+        about="Open event streams.",
+        program="page",
+    ),
+    Metric(
+        name="whocalls_page_events_sent_total",
+        kind="counter",
+        about="Messages of changes sent, each follower counted.",
+        program="page",
+    ),
+    Metric(
+        name="whocalls_page_slow_followers_total",
+        kind="counter",
+        about="Event streams that were cut off because their reader was too slow.",
+        program="page",
     ),
 )
 

@@ -117,7 +117,7 @@ def metrics_page() -> Iterator[str]:
         NOTICE + "# Metrics\n\nLabels are bounded: never an address, a pod or a DNS name. The one metric whose labels\n"
     )
     yield "are workloads is off by default, and capped.\n"
-    for program in ("agent", "watcher", "processor", "exporter"):
+    for program in ("agent", "watcher", "processor", "exporter", "page"):
         yield f"\n## {program}\n\n"
         yield from _head("metric", "kind", "labels", "what")
         for metric in (*METRICS, SERVICE_GRAPH):

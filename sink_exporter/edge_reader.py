@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from callgraph.broker import Broker
 from callgraph.clients import consumer_config
@@ -26,8 +26,15 @@ _AHEAD_KBYTES = 8_192
 """Fetched and not yet taken; librdkafka's own 64 MiB would be a fifth of the memory of a large export."""
 
 
+class RecordTable(Protocol):
+    """What takes the records of a topic, in their order."""
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Take one record."""
+
+
 class EdgeReader:
-    """Reads the topics into tables. Raises UnreachableError or TopicError when it cannot."""
+    """Reads the topics into tables, the graph `instead` into what is given. Raises UnreachableError or TopicError."""
 
     def __init__(
         self,
@@ -36,14 +43,15 @@ class EdgeReader:
         *,
         client_id: str = "whocalls-exporter",
         table: EdgeTable | None = None,
+        instead: RecordTable | None = None,
     ) -> None:
         from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition  # noqa: PLC0415  (28 MB that other commands do not need)
 
         self.table = EdgeTable() if table is None else table
         self.coverage = CoverageTable()
         self.topic = full_name("call-graph", topics)
-        self._tables: dict[str, EdgeTable | CoverageTable] = {
-            self.topic: self.table,
+        self._tables: dict[str, RecordTable] = {
+            self.topic: self.table if instead is None else instead,
             full_name("coverage", topics): self.coverage,
         }
         self._kafka = kafka

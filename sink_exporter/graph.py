@@ -85,7 +85,7 @@ def build_graph(edges: Iterable[Edge]) -> CallGraph:
         port = edge.server_port, edge.network_transport
         known = pair.get(port)
         pair[port] = edge if known is None else max(known, edge, key=_progress)
-    return _sort_arrows(_merge_edges(list(pair.values())) for pair in pairs.values())
+    return sort_arrows(_merge_edges(list(pair.values())) for pair in pairs.values())
 
 
 def assemble_graph(arrows: Iterable[Arrow]) -> CallGraph:
@@ -93,7 +93,7 @@ def assemble_graph(arrows: Iterable[Arrow]) -> CallGraph:
     pairs: dict[tuple[Workload, Workload], list[Arrow]] = {}
     for arrow in dict.fromkeys(arrows):
         pairs.setdefault((arrow.client, arrow.server), []).append(arrow)
-    return _sort_arrows(_merge_arrows(pair) for pair in pairs.values())
+    return sort_arrows(merge_arrows(pair) for pair in pairs.values())
 
 
 def list_clusters(graph: CallGraph) -> tuple[str, ...]:
@@ -121,11 +121,12 @@ def _progress(edge: Edge) -> tuple[int, int, bytes]:
 
 def _merge_edges(edges: list[Edge]) -> Arrow:
     """Make one arrow of the edges of one pair; nearly every pair has one, which is worth a way of its own."""
-    arrows = [_arrow_of(edge) for edge in edges]
-    return arrows[0] if len(arrows) == 1 else _merge_arrows(arrows)
+    arrows = [arrow_of(edge) for edge in edges]
+    return arrows[0] if len(arrows) == 1 else merge_arrows(arrows)
 
 
-def _arrow_of(edge: Edge) -> Arrow:
+def arrow_of(edge: Edge) -> Arrow:
+    """Make an arrow of one edge."""
     port = format_port(edge.server_port, edge.network_transport)
     return Arrow(
         client=edge.client,
@@ -142,7 +143,8 @@ def _arrow_of(edge: Edge) -> Arrow:
     )
 
 
-def _merge_arrows(arrows: list[Arrow]) -> Arrow:
+def merge_arrows(arrows: list[Arrow]) -> Arrow:
+    """Make one arrow of several between the same two workloads."""
     first = arrows[0]
     return Arrow(
         client=first.client,
@@ -177,7 +179,8 @@ def _port_order(port: str) -> tuple[int, str]:
     return int(number) if number.isdecimal() else 0, transport
 
 
-def _sort_arrows(arrows: Iterable[Arrow]) -> CallGraph:
+def sort_arrows(arrows: Iterable[Arrow]) -> CallGraph:
+    """Put arrows, one for each pair, in the order of a graph."""
     inside: list[Arrow] = []
     outside: list[Arrow] = []
     for arrow in arrows:

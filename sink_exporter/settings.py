@@ -45,6 +45,20 @@ class GitSettings(SettingsGroup, frozen=True, kw_only=True):
     proposal: ProposalSettings = ProposalSettings()
 
 
+class PageSettings(SettingsGroup, frozen=True, kw_only=True):
+    """The live page."""
+
+    listen: Annotated[
+        str, Meta(description="HOST:PORT of the page; a graph is sensitive, so only this machine may read it.")
+    ] = "127.0.0.1:8080"
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="Names that the Host header may carry besides localhost and addresses; lower case."),
+    ] = ()
+    token: Annotated[str, Meta(description="Bearer token that readers need; prefer the file. Empty: none.")] = ""
+    token_file: Annotated[str, Meta(description="File that holds the token.")] = ""
+
+
 class ExporterSettings(SettingsGroup, frozen=True, kw_only=True):
     """The call graph as files."""
 

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from callgraph.settings import KafkaSettings, LogSettings, SettingsGroup, TopicSettings
 from capture_agent.settings import AgentSettings
-from sink_exporter.settings import ExporterSettings
+from sink_exporter.settings import ExporterSettings, PageSettings
 from stream_processor.settings import AttributionSettings, ProcessorSettings, WatcherSettings
 
 
@@ -24,3 +24,4 @@ class Settings(SettingsGroup, frozen=True, kw_only=True):
     watcher: WatcherSettings = WatcherSettings()
     processor: ProcessorSettings = ProcessorSettings()
     exporter: ExporterSettings = ExporterSettings()
+    page: PageSettings = PageSettings()

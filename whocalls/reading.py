@@ -39,6 +39,8 @@ from whocalls.sides import LIVE, Side, as_graph, comes_from_kafka, compare_sides
 
 DIRECTIONS = get_args(Direction)
 DIFFERENCES_FOUND = 3
+PAGE = "html"
+"""The page is a format of `export` only: it is built from files of the package, and is no text for a repository."""
 
 if TYPE_CHECKING:
     from sink_exporter.kube_facts import KubeFacts
@@ -71,9 +73,10 @@ def list_command(input_file: str | None, kube: str | None, **parameters: Any) ->
 
 
 @click.command("export")
-@click.argument("output", metavar="FORMAT", type=click.Choice([*FORMATS, *PICTURES, *POLICY_FORMATS]))
+@click.argument("output", metavar="FORMAT", type=click.Choice([*FORMATS, *PICTURES, PAGE, *POLICY_FORMATS]))
 @click.option("-O", "--output-file", type=click.Path(), help="Write here, not to stdout.")
 @click.option("--direction", type=click.Choice(DIRECTIONS), default="ingress", show_default=True, help="For policies.")
+@click.option("--baseline", metavar="SIDE", help="For html: what to compare to, as `diff` takes it.")
 @input_options
 @filter_options
 @label_options
@@ -84,6 +87,11 @@ def export_command(input_file: str | None, kube: str | None, direction: Directio
     settings = take_settings(parameters)
     graph, empty = _read(input_file, settings), _why_empty(input_file, settings)
     facts = _facts_from(kube, input_file, settings)
+    baseline = parameters.pop("baseline")
+    if parameters["output"] == PAGE:
+        other = as_graph(read_side(baseline, settings), graph) if baseline else None
+        _export_page(graph, parameters, empty=empty, baseline=other)
+        return
     if parameters["output"] not in POLICY_FORMATS:
         print_graph(graph, parameters, empty=empty, facts=facts)
         return
@@ -176,6 +184,16 @@ def _check_policies(one: Side, other: Side, facts: KubeFacts, wanted: Filter) ->
     if not isinstance(policies, PolicySet) or not isinstance(calls, CallGraph):
         raise ConfigurationError("policies are compared with a graph of calls that were seen (diff POLICIES live)")
     return filter_report(check_policies(calls, policies.policies, facts), wanted)
+
+
+def _export_page(graph: CallGraph, parameters: dict[str, Any], *, empty: str, baseline: CallGraph | None) -> None:
+    """Write the page; it hides infrastructure by itself, where it can be shown again."""
+    from sink_exporter.page_source import render_page  # noqa: PLC0415  (0.05 s that no other format needs)
+
+    if parameters["label_columns"] or parameters["group_by"]:
+        raise ConfigurationError("the page shows workloads, not labels (leave out -L and --group-by)")
+    chosen = choose_part(graph, take_filter(parameters), empty=empty)
+    write_output(render_page(chosen, baseline), parameters["output_file"])
 
 
 def _print_or_fail(text: str, otherwise: str) -> None:
