@@ -72,7 +72,8 @@ class GitRepository:
         if not (self.folder / ".git").is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             self._git("init", "--quiet", f"--initial-branch={self._settings.branch}")
-            self._git("remote", "add", "origin", self._settings.url)
+            local = Path(self._settings.url)  # git runs elsewhere, so a relative path would mean another place
+            self._git("remote", "add", "origin", str(local.resolve()) if local.is_dir() else self._settings.url)
         self._known = self._ask_heads()
         if self._known.get(self._settings.branch):
             self._stand_on(self._fetch(self._settings.branch))

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from callgraph.errors import InputError, UnreachableError
+from callgraph.errors import InputError, WhocallsError
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
 from sink_exporter.coverage import Coverage, summarize_coverage
@@ -26,12 +26,14 @@ from sink_exporter.edge_reader import EdgeReader
 from sink_exporter.edge_table import EdgeTable
 from sink_exporter.filters import Filter, filter_graph
 from sink_exporter.formats import are_tracked
-from sink_exporter.graph import CallGraph, build_graph
+from sink_exporter.graph import CallGraph, EdgeKey, build_graph, edge_key
 from sink_exporter.graph_files import merge_graphs, parse_graph
 from sink_exporter.layout import NAMESPACE_FOLDER
 from sink_exporter.publishers import Publisher, open_publisher
 from sink_exporter.settings import ExporterSettings
 from sink_exporter.status_page import Status, serve_status
+
+_DAY = 86_400_000_000_000
 
 
 class _Run(NamedTuple):
@@ -73,6 +75,13 @@ def run_exporter(
         _export(reader, exporter, run)
         if not once:
             _follow(reader, exporter, run, stopped)
+
+
+def publish_once(graph: CallGraph, *, exporter: ExporterSettings, log: Logger) -> None:
+    """Write a graph that did not come from Kafka. Raises WhocallsError."""
+    with open_publisher(exporter, log) as publisher:
+        publisher.publish(filter_graph(graph, _wanted(exporter, now=time.time_ns())))
+        publisher.stamp(graph.coverage)
 
 
 def load_graph(kafka: KafkaSettings, topics: TopicSettings) -> CallGraph:
@@ -117,19 +126,37 @@ def _follow(reader: EdgeReader, exporter: ExporterSettings, run: _Run, stopped: 
         _export(reader, exporter, run)
 
 
-def _revision(table: EdgeTable, exporter: ExporterSettings) -> int:
-    """Return a number that changes when the files may."""
-    return table.shape_revision if are_tracked(exporter.formats) else table.revision
+def _revision(table: EdgeTable, exporter: ExporterSettings) -> tuple[int, frozenset[EdgeKey]]:
+    """Return what changes when the files may: a number, and the edges that were not seen for too long."""
+    number = table.shape_revision if are_tracked(exporter.formats) else table.revision
+    since = _wanted(exporter, now=time.time_ns()).since
+    if since is None:
+        return number, frozenset()
+    return number, frozenset(edge_key(edge) for edge in table.edges() if edge.last_seen < since)
+
+
+def _wanted(exporter: ExporterSettings, *, now: int) -> Filter:
+    return Filter(
+        namespaces=exporter.namespaces,
+        exclude=exporter.exclude,
+        external=exporter.include_external,
+        infrastructure=exporter.include_infrastructure,
+        since=now - int(exporter.retain_days * _DAY) if exporter.retain_days else None,
+    )
 
 
 def _try_export(reader: EdgeReader, exporter: ExporterSettings, run: _Run, *, changed: bool) -> bool:
-    """Export what changed here or there; a remote that is away or a wrong override may be healed by the next time."""
+    """Export what changed here or there.
+
+    What fails may be healed by the next time (a remote that is away, a full disk, a wrong override); until then the
+    last export stands.
+    """
     try:
         if changed or run.publisher.is_outdated():
             _export(reader, exporter, run)
         else:
             _stamp(summarize_coverage(reader.coverage.records()), run)
-    except (UnreachableError, InputError) as error:
+    except WhocallsError as error:
         run.status.failures += 1
         run.log.warning("export_postponed", reason=str(error))
         return False
@@ -138,7 +165,7 @@ def _try_export(reader: EdgeReader, exporter: ExporterSettings, run: _Run, *, ch
 
 def _export(reader: EdgeReader, exporter: ExporterSettings, run: _Run) -> None:
     with _without_collections():
-        graph = filter_graph(_graph_of(reader), Filter(external=exporter.include_external))
+        graph = filter_graph(_graph_of(reader), _wanted(exporter, now=time.time_ns()))
         run.status.files_written += run.publisher.publish(graph)
     _stamp(graph.coverage, run)
     run.status.exported = True

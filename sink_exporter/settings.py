@@ -75,6 +75,18 @@ class ExporterSettings(SettingsGroup, frozen=True, kw_only=True):
     include_external: Annotated[
         bool, Meta(description="Export calls to outside the cluster, in their own section.")
     ] = True
+    include_infrastructure: Annotated[
+        bool, Meta(description="Export the calls of DNS, the API server, scrapers and the like.")
+    ] = True
+    namespaces: Annotated[
+        tuple[str, ...], Meta(description="Only calls with an end in one of these namespaces (globs); empty: all.")
+    ] = ()
+    exclude: Annotated[
+        tuple[str, ...], Meta(description="No calls with one of these ends: NAME or NAMESPACE/NAME (globs).")
+    ] = ()
+    retain_days: Annotated[
+        float, Meta(description="Calls not seen for so long are left out of the files; 0: they stay for good.", ge=0)
+    ] = 0.0
     git: GitSettings = GitSettings()
     listen: Annotated[str, Meta(description="HOST:PORT of /metrics, /healthz and /readyz; empty: none.")] = ""
     service_graph_series: Annotated[

@@ -1,4 +1,4 @@
-"""Moments as a person writes them: RFC 3339, or how long ago. Pure."""
+"""Moments and lengths of time as a person writes them: RFC 3339, how long ago, or how long. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([smhd])", re.ASCII)
 _FRACTION = re.compile(r"\.(\d{1,9})(?=Z|[+-]\d\d:\d\d$)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_span(text: str) -> int:
+    """Read a length of time, like 30s, 5m, 2h or 7d, in nanoseconds. Raises ConfigurationError."""
+    span = _AGO.fullmatch(text)
+    if not span or not float(span[1]):
+        raise ConfigurationError(f"{text!r} is no length of time (expected one like 30s, 5m, 2h, 7d)")
+    return int(float(span[1]) * _UNITS[span[2]] * _SECOND)
 
 
 def parse_moment(text: str, *, now: int) -> int:

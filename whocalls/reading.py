@@ -23,6 +23,7 @@ from sink_exporter.policy_formats import POLICY_FORMATS, render_policies
 from sink_exporter.policy_report import render_policy_report
 from sink_exporter.policy_rules import PolicySet
 from whocalls.cluster_facts import load_facts
+from whocalls.git_export import git_options
 from whocalls.options import settings_options, take_settings
 from whocalls.rendering import (
     choose_part,
@@ -73,7 +74,10 @@ def list_command(input_file: str | None, kube: str | None, **parameters: Any) ->
 
 
 @click.command("export")
-@click.argument("output", metavar="FORMAT", type=click.Choice([*FORMATS, *PICTURES, PAGE, *POLICY_FORMATS]))
+@click.argument(
+    "output", metavar="[FORMAT]", type=click.Choice([*FORMATS, *PICTURES, PAGE, *POLICY_FORMATS]), required=False
+)
+@git_options
 @click.option("-O", "--output-file", type=click.Path(), help="Write here, not to stdout.")
 @click.option("--direction", type=click.Choice(DIRECTIONS), default="ingress", show_default=True, help="For policies.")
 @click.option("--baseline", metavar="SIDE", help="For html: what to compare to, as `diff` takes it.")
@@ -83,7 +87,13 @@ def list_command(input_file: str | None, kube: str | None, **parameters: Any) ->
 @kube_option
 @settings_options("kafka", "topics")
 def export_command(input_file: str | None, kube: str | None, direction: Direction, **parameters: Any) -> None:
-    """Write the graph in a format, as a picture, or as drafts of policies that allow what was seen."""
+    """Write the graph in a format, as a picture, or as drafts of policies; or keep it in a repository.
+
+    \b
+    Examples:
+      whocalls export mermaid -n shop -O shop.mmd
+      whocalls export --git git@github.com:you/maps.git --branch main --path callgraph --interval 5m
+    """  # noqa: D301  (click reads the escape)
     settings = take_settings(parameters)
     graph, empty = _read(input_file, settings), _why_empty(input_file, settings)
     facts = _facts_from(kube, input_file, settings)
