@@ -61,9 +61,18 @@ def objects(values: dict[str, Any], *, kube_version: str = "") -> list[dict[str,
 def pod_specs(kube_objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the role and the pod spec of each workload."""
     for kube_object in kube_objects:
-        if kube_object["kind"] in ("DaemonSet", "Deployment", "Job"):
-            template = kube_object["spec"]["template"]
+        if template := pod_template(kube_object):
             yield template["metadata"]["labels"]["app.kubernetes.io/component"], template["spec"]
+
+
+def pod_template(kube_object: dict[str, Any]) -> dict[str, Any] | None:
+    """Return metadata and spec of the pods that an object is or makes."""
+    if kube_object["kind"] == "Pod":
+        return kube_object
+    if kube_object["kind"] == "CronJob":
+        kube_object = kube_object["spec"]["jobTemplate"]
+    template: dict[str, Any] | None = kube_object.get("spec", {}).get("template")
+    return template
 
 
 def golden_text(name: str) -> str:

@@ -22,6 +22,7 @@ from tests.deployment.chart import (
     golden_text,
     objects,
     pod_specs,
+    pod_template,
     read_values,
     render,
     topics_file,
@@ -32,7 +33,14 @@ from whocalls.configuration import Settings
 
 VALUE_SETS = value_set_names()
 REGENERATE = "run `python -m tests.deployment.regenerate` and read what changed"
-CUSTOM_KINDS = {"KafkaTopic", "KafkaUser", "PodMonitor", "SecurityContextConstraints"}
+CUSTOM_KINDS = {
+    "KafkaTopic",
+    "KafkaUser",
+    "PodMonitor",
+    "PrometheusRule",
+    "SecurityContextConstraints",
+    "ServiceMonitor",
+}
 ROLE_KINDS = ("Role", "ClusterRole")
 MINIMAL = {"config": {"kafka": {"bootstrap_servers": "kafka:9092"}}}
 
@@ -97,17 +105,26 @@ def test_objects_of_one_kind_have_different_names(name):
 
 @pytest.mark.parametrize("name", VALUE_SETS)
 def test_every_selector_matches_the_pods_of_its_role(name):
-    pods = [
-        o["spec"]["template"]["metadata"]["labels"] for o in of_kind(rendered(name), "DaemonSet", "Deployment", "Job")
-    ]
+    pods = [template["metadata"]["labels"] for template in map(pod_template, rendered(name)) if template]
     for kube_object in of_kind(
-        rendered(name), "DaemonSet", "Deployment", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor"
+        rendered(name), "DaemonSet", "Deployment", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor", "Service"
     ):
         spec = kube_object["spec"]
-        wanted = (spec.get("selector") or spec.get("podSelector"))["matchLabels"]
-        assert len([labels for labels in pods if wanted.items() <= labels.items()]) == 1, kube_object["metadata"][
-            "name"
-        ]
+        selector = spec.get("selector") or spec.get("podSelector")
+        wanted = selector.get("matchLabels", selector)
+        found = [labels for labels in pods if wanted.items() <= labels.items()]
+        # The two pods of `helm test` are one role.
+        assert {labels["app.kubernetes.io/component"] for labels in found} == {wanted["app.kubernetes.io/component"]}
+        assert len(found) == (2 if wanted["app.kubernetes.io/component"] == "doctor" else 1)
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_every_service_monitor_finds_one_service_with_its_port(name):
+    services = of_kind(rendered(name), "Service")
+    for monitor in of_kind(rendered(name), "ServiceMonitor"):
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        (service,) = [each for each in services if wanted <= each["metadata"]["labels"].items()]
+        assert {each["port"] for each in monitor["spec"]["endpoints"]} == {p["name"] for p in service["spec"]["ports"]}
 
 
 # -- The chart and the code -------------------------------------------------------------------------------------------
@@ -203,7 +220,11 @@ def test_the_agent_names_apparmor_only_where_kubernetes_has_the_field():
 
 @pytest.mark.parametrize("name", VALUE_SETS)
 def test_only_the_watcher_gets_a_token(name):
-    assert {role for role, pod in pod_specs(rendered(name)) if pod["automountServiceAccountToken"]} == {"watcher"}
+    with_token = {
+        pod["serviceAccountName"] for _, pod in pod_specs(rendered(name)) if pod["automountServiceAccountToken"]
+    }
+    assert len(with_token) == 1
+    assert with_token.pop().endswith("-watcher")
 
 
 def reading_rules(*core):
@@ -306,12 +327,15 @@ def test_a_password_in_config_is_refused():
 
 
 def test_each_role_mounts_its_own_kafka_secret():
-    secrets = {
-        role: {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
-        for role, pod in pod_specs(rendered("scram"))
-    }
+    secrets = {}
+    for role, pod in pod_specs(rendered("scram")):
+        mounted = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+        secrets[role] = secrets.get(role, set()) | mounted
     roles = {"agent", "watcher", "processor", "exporter"}
-    assert secrets == {role: {f"kafka-{role}", "kafka-ca"} for role in roles} | {"topics": {"kafka-admin", "kafka-ca"}}
+    assert secrets == {role: {f"kafka-{role}", "kafka-ca"} for role in roles} | {
+        "topics": {"kafka-admin", "kafka-ca"},
+        "doctor": {"kafka-processor", "kafka-ca"},
+    }
 
 
 @pytest.mark.parametrize(
@@ -319,6 +343,8 @@ def test_each_role_mounts_its_own_kafka_secret():
     [
         ("config.kafka.security_protocol", "SASL_SSL", "has no password .set kafka.sasl.existingSecret"),
         ("topics.manage", "strimzi", "topics.strimzi.cluster is empty"),
+        ("exporter.git.existingSecret", "deploy-key", "without a key .set exporter.git.tokenKey"),
+        ("monitoring", {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}, "are both enabled"),
         ("kafka.tls", {"existingSecret": "x", "certificateKey": "tls.crt"}, "without kafka.tls.keyKey"),
     ],
 )

@@ -58,7 +58,8 @@ def commands():
     found = {}
     for name in value_set_names():
         for role, pod in pod_specs(objects(read_values(name))):
-            found[f"chart {role}"] = pod["containers"][0]["args"]
+            arguments = pod["containers"][0]["args"]
+            found[f"chart {role} {' '.join(arguments[1:3])}"] = arguments
     for name, service in own_services().items():
         found[f"compose {name}"] = service["command"]
     for name, instructions in read_dockerfile().items():

@@ -11,6 +11,13 @@
 {{- fail "kafka.tls.certificateKey is set without kafka.tls.keyKey (name the key of the private key in the same Secret)" -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled -}}
+{{- fail "monitoring.podMonitor and monitoring.serviceMonitor are both enabled (choose one: each pod would be scraped twice)" -}}
+{{- end -}}
+{{- $git := .Values.exporter.git -}}
+{{- if and $git.existingSecret (not $git.tokenKey) (not $git.sshKeyKey) -}}
+{{- fail "exporter.git.existingSecret is set without a key (set exporter.git.tokenKey or exporter.git.sshKeyKey)" -}}
+{{- end -}}
 {{- if and (eq .Values.topics.manage "strimzi") (not .Values.topics.strimzi.cluster) -}}
 {{- fail "topics.manage is \"strimzi\", but topics.strimzi.cluster is empty (name the Kafka object)" -}}
 {{- end -}}

@@ -45,7 +45,7 @@ terminationGracePeriodSeconds: {{ . }}
 
 {{/* Of every pod but the agent's: what Pod Security calls restricted. */}}
 {{- define "whocalls.restrictedPod" -}}
-automountServiceAccountToken: {{ eq .role "watcher" }}
+automountServiceAccountToken: {{ .token | default (eq .role "watcher") }}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
