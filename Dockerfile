@@ -85,7 +85,17 @@ COPY --from=replay-environment /opt/whocalls /opt/whocalls
 COPY --from=builder --chown=65532:65532 /input /input
 CMD ["agent"]
 
-FROM rootless AS exporter
+# git and ssh for exporter.git; ssh wants to know the name of its user.
+FROM runtime AS with-git
+# A version of a package vanishes from the archive with its next security update; the base image pins the release.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git openssh-client \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 65532 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin whocalls
+USER 65532:65532
+
+FROM with-git AS exporter
 LABEL org.opencontainers.image.description="The call graph to files."
 COPY --from=exporter-environment /opt/whocalls /opt/whocalls
 CMD ["exporter"]

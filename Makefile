@@ -8,7 +8,7 @@ SHARED ?= ../shared
 
 .DEFAULT_GOAL := check
 .PHONY: check help demo test test-integration test-end-to-end test-lowest lint format docs lock venv fuzz bench-agent \
-	bench-resolve bench-processor bench-export test-cluster clean
+	bench-resolve bench-processor bench-export test-cluster clean lint-images audit licences
 
 check: lint test ## lint + test
 
@@ -73,6 +73,22 @@ lint: $(READY) ## ruff, mypy, import contracts, generated docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+
+lint-images: $(READY) ## hadolint, compose-lint, and compose's own reading of its file
+	$(BIN)/hadolint --failure-threshold style Dockerfile
+	$(BIN)/compose-lint --fail-on low docker-compose.yml
+	$(BIN)/docker-compose --profile live --profile monitoring config --quiet
+
+audit: $(READY) ## known vulnerabilities of the locked packages (6: the database was not reached)
+	@mkdir -p build
+	@$(PYTHON) -m venv build/audit-venv
+	@build/audit-venv/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	-@build/audit-venv/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off \
+		--format json --output build/audit.json >build/audit.log 2>&1
+	@$(BIN)/python -m tests.deployment.audit build/audit.json
+
+licences: $(READY) ## the licence of every locked package
+	@$(BIN)/python -m tests.deployment.licences
 
 format: $(READY) ## reformat the code
 	$(BIN)/ruff check --fix .

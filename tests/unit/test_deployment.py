@@ -114,7 +114,13 @@ def test_nothing_is_compiled_or_installed_in_what_runs():
     stages = read_dockerfile()
     for role in ROLES:
         runs = [rest for name, rest in stage_chain(stages, role) if name == "RUN"]
-        assert runs == ["python3 -m pip uninstall --yes --root-user-action=ignore pip"]
+        assert runs[0] == "python3 -m pip uninstall --yes --root-user-action=ignore pip"
+        # The exporter pushes to repositories: git and ssh, and nothing else.
+        installed = re.findall(
+            r"apt-get install --yes --no-install-recommends ([a-z -]+?) &&", re.sub(r" +", " ", str(runs[1:]))
+        )
+        assert installed == (["git openssh-client"] if role == "exporter" else [])
+        assert len(runs) == 1 + len(installed)
     for name in (f"{role}-environment" for role in ROLES):
         (run,) = [rest for instruction, rest in stages[name] if instruction == "RUN"]
         assert "--no-build" in run
@@ -248,7 +254,8 @@ def test_compose_configures_what_the_programs_understand():
         environment = {name: str(value) for name, value in service["environment"].items()}
         assert environment.keys() <= variables
         settings = load_settings(Settings, environment=environment)
-        assert f"INTERNAL://{settings.kafka.bootstrap_servers}" in advertised
+        listener = "LOCAL" if service.get("network_mode") == "host" else "INTERNAL"
+        assert f"{listener}://{settings.kafka.bootstrap_servers}" in advertised
         assert service.get("volumes", []) != ["./out:/out"] or settings.exporter.out == "/out"
 
 
@@ -279,7 +286,7 @@ def test_compose_takes_every_privilege_away():
     for name, service in compose_file()["services"].items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service.get("cap_add", []) == (["FOWNER"] if name == "out" else []), name
+        assert service.get("cap_add", []) == {"out": ["FOWNER"], "agent-live": ["NET_RAW"]}.get(name, []), name
         assert service.get("read_only", name == "kafka"), name
 
 
