@@ -44,8 +44,8 @@ def filter_graph(graph: CallGraph, wanted: Filter) -> CallGraph:
     passes = build_check(wanted)
     return CallGraph(
         coverage=graph.coverage,
-        calls=tuple(arrow for arrow in graph.calls if passes(arrow)),
-        external=tuple(arrow for arrow in graph.external if wanted.external and passes(arrow)),
+        calls=tuple(filter(passes, graph.calls)),
+        external=tuple(filter(passes, graph.external)),
     )
 
 

@@ -43,4 +43,5 @@ def group_by_label(graph: CallGraph, key: str, labels_of: LabelsOf) -> CallGraph
         return Workload(cluster=workload.cluster, namespace=key, kind=GROUP, name=value) if value else workload
 
     grouped = (replace(arrow, client=group_of(arrow.client), server=group_of(arrow.server)) for arrow in graph.arrows)
-    return assemble_graph(arrow for arrow in grouped if arrow.client != arrow.server or arrow.client.kind != GROUP)
+    between = (arrow for arrow in grouped if arrow.client != arrow.server or arrow.client.kind != GROUP)
+    return replace(assemble_graph(between), coverage=graph.coverage)

@@ -39,7 +39,8 @@ def render_backstage(graph: CallGraph) -> str:
             component.unnamed.add(f"{server.namespace}/{server.name}")
         elif (server.namespace, server.name) != (client.namespace, client.name):
             component.depends_on.add(f"component:{server.namespace}/{server.name}")
-    return "---\n".join("".join(_document(*place, components[place])) for place in sorted(components))
+    documents = ("".join(_document(*place, components[place])) for place in sorted(components))
+    return "---\n".join(filter(None, documents))
 
 
 def _document(namespace: str, name: str, component: _Component) -> Iterator[str]:
@@ -49,11 +50,15 @@ def _document(namespace: str, name: str, component: _Component) -> Iterator[str]
     for server in sorted(component.unnamed):
         yield f"# {path} calls {quote_scalar(server)}, a name that Backstage does not take.\n"
     if not (_NAME.fullmatch(name) and _NAMESPACE.fullmatch(namespace)):
-        yield f"# {path} is a name that Backstage does not take.\n"
-        return
+        for server in sorted(component.depends_on):
+            yield f"# {path}, a name that Backstage does not take, calls {quote_scalar(server)}.\n"
+    elif component.depends_on:
+        yield from _component(namespace, name, component)
+
+
+def _component(namespace: str, name: str, component: _Component) -> Iterator[str]:
     yield "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata:\n"
-    yield f"  name: {quote_scalar(name)}\n  namespace: {quote_scalar(namespace)}\nspec:\n"
-    yield "  dependsOn:\n" if component.depends_on else "  dependsOn: []\n"
+    yield f"  name: {quote_scalar(name)}\n  namespace: {quote_scalar(namespace)}\nspec:\n  dependsOn:\n"
     yield from (f"    - {quote_scalar(reference)}\n" for reference in sorted(component.depends_on))
 
 

@@ -45,5 +45,6 @@ def encode_arrow(arrow: Arrow) -> str:
 
 
 def _lines(arrows: Iterable[Arrow]) -> str:
+    """Write a line for each; the brackets stand on lines of their own, so that a first arrow changes no other line."""
     lines = ",\n".join(encode_arrow(arrow) for arrow in arrows)
-    return f"\n{lines}\n" if lines else ""
+    return f"\n{lines}\n" if lines else "\n"

@@ -329,3 +329,34 @@ def test_no_namespace_leaves_its_folder(namespace):
 @given(st.lists(st.sampled_from(HOSTILE) | st.text(), unique=True))
 def test_no_two_namespaces_share_a_file_even_without_case(namespaces):
     assert len({file_name(namespace).lower() for namespace in namespaces}) == len(namespaces)
+
+
+def test_backstage_gets_references_and_comments_for_what_it_has_no_words_for():
+    graph = graph_of((WEB, API), (WEB, DB), (WEB, STRIPE), (WEB, workload("x", "A b")), (workload("-x"), API))
+    assert (
+        render_graph(graph, "backstage")
+        == """\
+# shop/-x, a name that Backstage does not take, calls "component:shop/api".
+---
+# shop/web calls api.stripe.com, outside the cluster.
+# shop/web calls "A b/x", a name that Backstage does not take.
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata:
+  name: web
+  namespace: shop
+spec:
+  dependsOn:
+    - "component:data/db"
+    - "component:shop/api"
+"""
+    )
+
+
+@given(graphs)
+def test_backstage_snippets_are_yaml_with_references_that_backstage_takes(graph):
+    for document in yaml.safe_load_all(render_graph(graph, "backstage")):
+        for reference in document["spec"]["dependsOn"] if document else ():
+            assert re.fullmatch(
+                r"component:[a-z0-9]([a-z0-9-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", reference
+            )
