@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from callgraph.errors import InputError, WhocallsError
 
@@ -33,11 +33,20 @@ class OutputError(WhocallsError):
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """What an export has written: path below the folder to SHA-256 (hexadecimal)."""
+    """What an export has written: path below the folder to SHA-256 (hexadecimal).
+
+    `before` stands there while it is not complete: what else we may have left in a file, so that edits are told apart.
+    """
 
     version: int = 1
     complete: bool = False
     files: dict[str, str] = {}
+    before: dict[str, tuple[str, ...]] | UnsetType = UNSET
+
+    def ours(self, name: str) -> set[str]:
+        """Return the digests of everything that we may have written to a file."""
+        earlier = () if self.before is UNSET else self.before.get(name, ())
+        return {*earlier, *((self.files[name],) if name in self.files else ())}
 
 
 class ExportResult(Struct, frozen=True, kw_only=True):
@@ -120,20 +129,22 @@ def _replace_files(out: Path, known: Manifest, files: Mapping[str, bytes], *, ke
     changed = sorted(name for name in files if found[name] != digests[name])
     if known.complete and known.files == digests and not changed:
         return ExportResult()
-    edited = tuple(
-        name
-        for name in (*changed, *stale)
-        if known.complete and name in known.files and found[name] not in (None, known.files[name])
-    )
+    edited = tuple(name for name in (*changed, *stale) if _is_edited(known.ours(name), found[name]))
     _clear_rests({(out / name).parent for name in (MANIFEST, *files, *stale)})
     _keep_aside(out, edited if keep_edited else ())
-    _write_manifest(out, Manifest(complete=False, files=known.files | digests))
+    before = {name: tuple(sorted(known.ours(name))) for name in known.files}
+    _write_manifest(out, Manifest(complete=False, files=known.files | digests, before=before))
     _write_all({out / name: files[name] for name in changed})
     _remove_all(out / name for name in stale)
     _write_manifest(out, Manifest(complete=True, files=digests))
     return ExportResult(
         written=tuple(changed), removed=tuple(name for name in stale if found[name] is not None), edited=edited
     )
+
+
+def _is_edited(ours: set[str], found: str | None) -> bool:
+    """Tell whether somebody else wrote what a file holds; of a file that we never wrote, nobody asks."""
+    return bool(ours) and found is not None and found not in ours
 
 
 @contextmanager

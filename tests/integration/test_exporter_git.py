@@ -2,6 +2,8 @@
 
 import io
 import itertools
+import subprocess
+import sys
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.graphs import SHOP_NAMESPACE, SHOP_TEXT, edge_of, shop_edges, workloa
 
 SHOP = build_graph(shop_edges())
 MORE = edge_of(workload("zz", SHOP_NAMESPACE), workload("frontend", SHOP_NAMESPACE))
+AND_MORE_TEXT = f"{SHOP_TEXT}zz in namespace {SHOP_NAMESPACE} calls:\n  - frontend\n"
 
 
 @pytest.fixture
@@ -200,6 +203,22 @@ def test_a_repository_without_the_canonical_files_could_not_tell_changes(tmp_pat
         GitPublisher(
             ExporterSettings(formats=("text",), git=GitSettings(url="/x")), LeanLogger(LogSettings()), tmp_path
         )
+
+
+def test_killed_at_any_step_the_branch_is_the_old_or_the_new_map(remote, make_publisher, tmp_path):
+    """Signal 9 at each git command, sync and rename; afterwards another exporter goes on from what it finds."""
+    make_publisher().publish(SHOP)
+    script = [sys.executable, "-m", "tests.integration.dying_push", str(remote), str(tmp_path / "clones")]
+    lines = subprocess.run(script, check=True, timeout=600, capture_output=True, text=True).stdout.splitlines()
+    heads = [line.split()[1] for line in lines]
+    texts = {head: git(remote, "show", f"{head}:callgraph/callgraph.txt") for head in heads}
+    assert [line.split()[0] for line in lines] == ["True"] * (len(lines) - 1) + ["False"]
+    assert len(lines) > 20
+    assert set(texts.values()) == {SHOP_TEXT, AND_MORE_TEXT}
+    assert all(len(git(remote, "log", "--format=%h", head).splitlines()) <= 2 for head in heads)
+    assert git(remote, "fsck", "--strict", "--no-dangling") == ""
+    make_publisher().publish(build_graph([*shop_edges(), MORE]))
+    assert show(remote, "callgraph/callgraph.txt") == AND_MORE_TEXT
 
 
 def test_a_remote_that_has_gone_is_one_sentence(make_publisher, tmp_path):

@@ -1,14 +1,17 @@
 """Exports on a disk: whole or not at all, and nobody else's files."""
 
 import os
+import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from callgraph.errors import InputError, WhocallsError
 from sink_exporter.files import EDITED, MANIFEST, read_manifest, replace_files, write_atomically
+from tests.unit.dying_export import NEW, OLD
 
 FILES = {"namespaces/a.yaml": b"a\n", "namespaces/b.yaml": b"b\n", "callgraph.txt": b"text\n"}
 
@@ -149,26 +152,54 @@ def test_a_read_only_folder_is_one_sentence(tmp_path):
         replace_files(folder, FILES)
 
 
-def test_killed_at_any_step_the_folder_is_never_a_mixture_called_complete(tmp_path):
-    """Dies before each operation that changes the disk in turn; afterwards the next export makes it whole."""
-    script = Path(__file__).parent / "dying_export.py"
-    new = FILES | {"namespaces/a.yaml": b"new\n", "namespaces/c.yaml": b"c\n"}
-    del new["namespaces/b.yaml"]
-    for step in range(1, 200):
-        out = tmp_path / str(step)
-        replace_files(out, FILES)
-        code = subprocess.run([sys.executable, script, str(out), str(step)], check=False).returncode
-        manifest = read_manifest(out)
+@pytest.fixture(scope="module")
+def killed_exports(tmp_path_factory):
+    root = tmp_path_factory.mktemp("killed")
+    subprocess.run([sys.executable, Path(__file__).parent / "dying_export.py", root], check=True, timeout=300)
+    return root
+
+
+@pytest.fixture
+def killed(killed_exports, tmp_path):
+    """Folders of exports that were killed (signal 9), each at the next write, rename or sync; the last one lived."""
+    shutil.copytree(killed_exports, tmp_path / "killed")
+    return sorted((tmp_path / "killed").iterdir(), key=lambda folder: int(folder.name))
+
+
+def test_killed_at_any_step_the_folder_is_the_old_or_the_new_export_or_is_not_called_complete(killed):
+    whole = []
+    for out in killed:
+        manifest, found = read_manifest(out), contents_without_rests(out)
         if manifest.complete:
-            assert contents_without_rests(out) in (FILES, new)
+            assert found in (OLD, NEW)
+            assert manifest.files == {name: sha256(content).hexdigest() for name, content in found.items()}
         else:
-            assert set(manifest.files) >= set(contents_without_rests(out))
-        replace_files(out, new)
-        assert contents(out) == new
-        if code == 0:
-            break
-    assert code == 0
-    assert step > 10
+            assert set(manifest.files) >= set(found)
+        assert all(content in (OLD.get(name), NEW.get(name)) for name, content in found.items())
+        whole.append((manifest.complete, found == OLD, found == NEW))
+    assert len(killed) > 60
+    assert whole[0] == (True, True, False)
+    assert whole[-1] == (True, False, True)
+    assert (False, False, False) in whole  # there were mixtures to be had
+
+
+def test_after_a_kill_the_next_export_is_whole_and_leaves_no_rest(killed):
+    for out in killed:
+        replace_files(out, NEW)
+        assert contents(out) == NEW
+        assert read_manifest(out).complete
+        assert not (out / EDITED).exists()
+        replace_files(out, OLD)
+        assert not list(out.rglob("*.tmp"))
+
+
+def test_an_edit_is_told_from_what_an_export_left_that_was_killed(killed):
+    mixed = [out for out in killed if not read_manifest(out).complete]
+    assert mixed
+    for out in mixed:
+        (out / "namespaces/a.yaml").write_bytes(b"by hand\n")
+        assert replace_files(out, NEW).edited == ("namespaces/a.yaml",)
+        assert (out / EDITED / "namespaces/a.yaml").read_bytes() == b"by hand\n"
 
 
 def contents_without_rests(out):
