@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.processor_load import CLUSTER
 from callgraph.codec import decode
-from callgraph.records import CallBatch, ObservationBatch
+from callgraph.records import Call, CallBatch, ObservationBatch
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.topics import full_name
 from stream_processor.attribution import Attribution, Origin
@@ -25,10 +25,10 @@ from stream_processor.edge_state import EdgeState
 from stream_processor.inventory import Inventory
 from stream_processor.inventory_reader import InventoryReader
 from stream_processor.outbox import Outbox
+from stream_processor.resolving import DECIDED_BEFORE_SENDING
 from stream_processor.settings import AttributionSettings
 
 _PARTITIONS = 12
-_AT_ONCE = 4000
 
 
 class Loop:
@@ -39,20 +39,21 @@ class Loop:
         self._edges: EdgeState[int] = EdgeState(interval=60_000_000_000)
         self._outbox = outbox
         self._topic = topic
-        self._offered = 0
+        self._calls: list[Call] = []
+        self._decided = 0
         self.folded = 0
 
     def take(self, record) -> None:
         batch = decode(record.value, ObservationBatch)
         self._attribution.offer(batch, Origin(record.topic, record.partition, record.offset), now=time.time_ns())
-        self._offered += len(batch.observations)
-        if self._offered >= _AT_ONCE:
+        decisions = self._attribution.advance(now=time.time_ns())
+        self._calls += gather_calls(decisions, floor=lambda origin: origin.offset)
+        self._decided += sum(len(decision.indexes) for decision in decisions)
+        if self._decided >= DECIDED_BEFORE_SENDING:
             self.settle()
 
     def settle(self) -> None:
-        self._offered = 0
-        decisions = self._attribution.advance(now=time.time_ns())
-        calls = gather_calls(decisions, floor=lambda origin: origin.offset)
+        calls, self._calls, self._decided = self._calls, [], 0
         for found in partition_calls(calls, _PARTITIONS).values():
             for value in encode_calls(found, "json"):
                 self._fold(decode(value, CallBatch))

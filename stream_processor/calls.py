@@ -68,12 +68,8 @@ def encode_calls(calls: list[Call], codec: Codec) -> list[bytes]:
 
 def _call(origin: Origin, floor: int, sightings: list[Sighting]) -> Call:
     decision, attributed = sightings[0]
-    counts: dict[int, int] = {}
-    times: list[int] = []
-    for each, _ in sightings:
-        # A position counts once, also where one answer holds several addresses of the same server.
-        counts.update(zip(each.indexes, [observation.count for observation in each.observations], strict=True))
-        times += [observation.observed_at for observation in each.observations]
+    counts = _counts(sightings)
+    times = [observation.observed_at for each, _ in sightings for observation in each.observations]
     return Call(
         client=attributed.client,
         server=attributed.server,
@@ -94,6 +90,15 @@ def _call(origin: Origin, floor: int, sightings: list[Sighting]) -> Call:
             floor=floor,
         ),
     )
+
+
+def _counts(sightings: list[Sighting]) -> dict[int, int]:
+    """Return what each position counts for: once, also where one answer holds several addresses of the same server."""
+    counts: dict[int, int] = {}
+    for decision, _ in sightings:
+        for index, observation in zip(decision.indexes, decision.observations, strict=True):
+            counts[index] = observation.count
+    return counts
 
 
 def _sorted(names: Sequence[T | None]) -> tuple[T, ...]:

@@ -127,21 +127,41 @@ def _holds(edge: Edge, call: Call, unions: tuple[tuple[str, ...], ...]) -> bool:
 
 def _count(applied: Applied, origin: CallOrigin) -> tuple[Applied, int]:
     """Return what is applied with the origin in it, and how many observations that adds."""
-    offsets, counted = applied.offsets, 0
-    if origin.offset >= applied.floor:
+    offsets, floor, counted = applied.offsets, applied.floor, 0
+    marked: dict[str, str] = {}
+    if origin.offset >= floor:
         name = str(origin.offset)
-        known = bits = int(offsets[name], 16) if name in offsets else 0
-        for index, count in zip(origin.indexes, origin.counts, strict=True):
-            if not bits >> index & 1:
-                bits |= 1 << index
-                counted += count
-        if bits != known:
-            offsets = offsets | {name: f"{bits:x}"}
-    if origin.floor > applied.floor:
-        offsets = {offset: bits for offset, bits in offsets.items() if int(offset) >= origin.floor}
-    elif offsets is applied.offsets:
+        known = offsets.get(name)
+        bits, counted = _mark(origin) if known is None else _mark_more(int(known, 16), origin)
+        text = f"{bits:x}"
+        if text != known:
+            marked[name] = text
+    if origin.floor > floor:
+        floor = origin.floor
+        offsets = {offset: bits for offset, bits in (offsets | marked).items() if int(offset) >= floor}
+    elif marked:
+        offsets = offsets | marked
+    else:
         return applied, 0
-    return Applied(floor=max(applied.floor, origin.floor), offsets=offsets), counted
+    return Applied(floor=floor, offsets=offsets), counted
+
+
+def _mark(origin: CallOrigin) -> tuple[int, int]:
+    """Return the bits of the positions, and what they count for."""
+    bits = 0
+    for index in origin.indexes:
+        bits |= 1 << index
+    return bits, sum(origin.counts)
+
+
+def _mark_more(bits: int, origin: CallOrigin) -> tuple[int, int]:
+    """Return the bits with the positions among them, and what those count for that were not."""
+    counted = 0
+    for index, count in zip(origin.indexes, origin.counts, strict=True):
+        if not bits >> index & 1:
+            bits |= 1 << index
+            counted += count
+    return bits, counted
 
 
 def _union(one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:

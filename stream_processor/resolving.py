@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from callgraph.codec import Codec, decode
 from callgraph.errors import DecodeError
-from callgraph.records import CallBatch, ObservationBatch
+from callgraph.records import Call, CallBatch, ObservationBatch
 from stream_processor.attribution import Attribution, Decision, Origin
 from stream_processor.calls import encode_calls, gather_calls, partition_calls
 from stream_processor.counts import Counts
@@ -23,8 +23,8 @@ from stream_processor.ledger import Entry, Ledger
 from stream_processor.outbox import Outbox
 from stream_processor.unresolved import UnresolvedSample
 
-OFFERED_BEFORE_SETTLING = 4000
-"""Observations that are taken before what is decided is sent, unless the timer comes first."""
+DECIDED_BEFORE_SENDING = 4000
+"""Observations whose calls are gathered into records before they are sent, unless the timer comes first."""
 
 _BATCHES: Any = ObservationBatch
 """A union of types serves where a type is asked for."""
@@ -61,7 +61,8 @@ class Resolving:
         self._acknowledge = acknowledge
         self._reject = reject
         self._entries: dict[Origin, Entry[Any]] = {}
-        self._offered = 0
+        self._decided: Counter[Origin] = Counter()
+        self._gathered: list[Call] = []
         self.ledger: Ledger[Any] = Ledger()
         self.unresolved = UnresolvedSample()
         self.coverage = Coverage()
@@ -93,23 +94,28 @@ class Resolving:
         entry.parts = len(batch.observations)
         self._entries[origin] = entry
         self._attribution.offer(batch, origin, now=now)
-        self._offered += len(batch.observations)
-        if self._offered >= OFFERED_BEFORE_SETTLING:
-            self.settle(now=now)
+        self._decide(now=now)
+        if self._decided.total() >= DECIDED_BEFORE_SENDING:
+            self._send()
 
     def settle(self, *, now: int) -> None:
         """Send what has been decided by now."""
-        self._offered = 0
+        self._decide(now=now)
+        if self._decided:
+            self._send()
+
+    def _decide(self, *, now: int) -> None:
+        """Make calls of what can be decided, batch by batch, while the observations are in the processor's caches."""
         decisions = self._attribution.advance(now=now)
         if decisions:
             self._report(decisions, now=now)
-            self._send(decisions)
+            self._gathered += gather_calls(decisions, floor=self._floor)
+            for decision in decisions:
+                self._decided[decision.origin] += len(decision.indexes)
 
-    def _send(self, decisions: list[Decision]) -> None:
-        parts: Counter[Origin] = Counter()
-        for decision in decisions:
-            parts[decision.origin] += len(decision.indexes)
-        calls = gather_calls(decisions, floor=self._floor)
+    def _send(self) -> None:
+        calls, self._gathered = self._gathered, []
+        parts, self._decided = self._decided, Counter()
         values = [
             (partition, value)
             for partition, found in partition_calls(calls, self._calls.partitions).items()
