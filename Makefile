@@ -7,8 +7,9 @@ READY := $(VENV)/.ready
 SHARED ?= ../shared
 
 .DEFAULT_GOAL := check
-.PHONY: check help demo test test-integration test-end-to-end test-lowest lint format docs lock venv fuzz bench-agent \
-	bench-resolve bench-processor bench-export test-cluster clean lint-images audit licences
+.PHONY: check help demo test test-integration test-end-to-end test-lowest lint format docs lock venv chaos fuzz \
+	bench-agent bench-resolve bench-processor bench-processor-memory bench-processor-recovery bench-processor-latency \
+	bench-export test-cluster clean lint-images audit licences
 
 check: lint test ## lint + test
 
@@ -43,6 +44,9 @@ test-end-to-end: $(READY) ## whole processes, network namespaces, real packets (
 test-cluster: $(READY) ## the watcher's tests against the cluster of $KUBECONFIG
 	WHOCALLS_TEST_CLUSTER=1 $(BIN)/pytest tests/integration/test_watcher_cluster.py
 
+chaos: $(READY) ## kill everything, over and over, and compare the graph with the truth (CHAOS_SECONDS, 600)
+	$(BIN)/python -m tests.chaos --seconds $${CHAOS_SECONDS:-600}
+
 fuzz: ## coverage-guided fuzzing of the decoders (FUZZ_SECONDS, 300)
 	$(PYTHON) -m venv build/fuzz-venv
 	build/fuzz-venv/bin/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0 msgspec
@@ -56,6 +60,15 @@ bench-resolve: $(READY) ## the resolver: build/bench/resolve.json
 
 bench-processor: $(READY) ## the stream processor on Apache Kafka: build/bench/processor.json
 	$(BIN)/python -m benchmarks.processor
+
+bench-processor-memory: $(READY) ## its memory over 20 million observations: build/bench/processor_memory.json
+	$(BIN)/python -m benchmarks.processor_memory
+
+bench-processor-recovery: $(READY) ## its start behind 100,000 pods and edges: build/bench/processor_recovery.json
+	$(BIN)/python -m benchmarks.processor_recovery
+
+bench-processor-latency: $(READY) ## from the packet to the graph, quiet (root): build/bench/processor_latency.json
+	$(BIN)/python -m benchmarks.processor_latency
 
 bench-export: $(READY) ## the exporter: build/bench/export.json
 	$(BIN)/python -m benchmarks.export
