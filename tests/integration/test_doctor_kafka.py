@@ -180,6 +180,7 @@ def test_rights_that_are_missing_are_named_one_by_one(ask, secure):
     denied = [finding["message"] for finding in done.of("kafka.rights")]
     assert denied == [
         "Kafka does not let this user read the topic 'doctor.call-graph'",
+        "Kafka does not let this user read the topic 'doctor.coverage'",
         "Kafka does not let this user write the topic 'doctor.dns-answers'",
         "Kafka does not let this user write the topic 'doctor.connections'",
     ]
@@ -188,9 +189,11 @@ def test_rights_that_are_missing_are_named_one_by_one(ask, secure):
 
 
 def test_reading_is_tried_and_its_refusal_is_named(ask, secure):
-    done = ask(as_user(secure, LOOKER), "--role=exporter")
-    assert "may not read the topic 'doctor.call-graph'" in done.failed("kafka.reading")["message"]
-    assert "grant Describe and Read" in done.failed("kafka.reading")["fix"]
+    refusals = ask(as_user(secure, LOOKER), "--role=exporter").of("kafka.reading")
+    for refusal, topic in zip(refusals, ("call-graph", "coverage"), strict=True):
+        assert f"may not read the topic 'doctor.{topic}'" in refusal["message"]
+        assert refusal["status"] == "fail"
+        assert "grant Describe and Read" in refusal["fix"]
 
 
 def test_a_group_that_may_not_be_joined_is_named(ask, secure):

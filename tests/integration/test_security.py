@@ -132,9 +132,8 @@ def told(secure, shop, tmp_path_factory):
         }
         file = folder / f"{uuid.uuid4().hex}.yaml"
         file.write_text(yaml.safe_dump(configuration), encoding="utf-8")
-        started = time.monotonic()
-        ended = run_whocalls(*commands[role], seconds=90, WHOCALLS_CONFIG=str(file))
-        return ended, time.monotonic() - started
+        # CONNECT_SECONDS, and the start of a Python beside five others; the clients' own patience is a minute and more.
+        return run_whocalls(*commands[role], seconds=50, WHOCALLS_CONFIG=str(file))
 
     with ThreadPoolExecutor(6) as pool:
         yield {
@@ -146,19 +145,15 @@ def told(secure, shop, tmp_path_factory):
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("failure", FAILURES)
-def test_whoever_cannot_get_in_is_told_why_in_time(failure, role, told):
-    ended, seconds = told[role, failure].result()
-    _check_sentence(ended, FAILURES[failure].sentence, code=6)
-    # To start Python, to wait, and to ask the listener: on a machine that does six at a time.
-    assert seconds < CONNECT_SECONDS + 15
+def test_whoever_cannot_get_in_is_told_why_and_ends(failure, role, told):
+    _check_sentence(told[role, failure].result(), FAILURES[failure].sentence, code=6)
 
 
 @pytest.mark.parametrize(
     ("role", "denial"), [(role, name) for name, denied in DENIALS.items() for role in denied.roles]
 )
 def test_missing_right_is_named(role, denial, told):
-    ended, _ = told[role, denial].result()
-    _check_sentence(ended, DENIALS[denial].roles[role], code=1)
+    _check_sentence(told[role, denial].result(), DENIALS[denial].roles[role], code=1)
 
 
 def _check_sentence(ended, sentence, *, code):
