@@ -1,13 +1,16 @@
 """A made-up cluster of any size, as records, as the API server's JSON, and as what its agents see. Seeded.
 
-100 pods a node, 10 pods a Deployment, one Service for each. Every pod calls 12 of the Services: half of the
-observations are DNS answers with the cluster IP, half are connections to a pod behind it.
+100 pods a node, 10 pods a Deployment, one Service for each. The pods of a Deployment run one program, so all of them
+call the same 12 Services: half of the observations are DNS answers with the cluster IP, half are connections to a pod
+behind it.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+
+from msgspec.structs import replace
 
 from callgraph.codec import decode, encode
 from callgraph.records import (
@@ -42,6 +45,29 @@ def make_records(pods: int) -> Iterator[KubeObject]:
         yield _node(number // PODS_A_NODE)
     for workload in range(pods // PODS_A_WORKLOAD):
         yield from _workload(workload)
+
+
+def make_replacements(pods: int, seed: int, count: int) -> Iterator[list[KubeObject]]:
+    """Yield what the inventory is told when pods are replaced: the end of one, another, and its Service's slice.
+
+    The address of the ended pod is the other's, on the same node: what was seen since is its own.
+    """
+    rng = random.Random(seed)
+    for _ in range(count):
+        old = rng.randrange(pods)
+        workload = old // PODS_A_WORKLOAD
+        owner = Owner(kind="ReplicaSet", name=f"app-{workload}-{_TEMPLATE_HASH}", uid=_uid("rs", workload))
+        ended, heir = _pod(old, workload, owner), _pod(old, workload, owner)
+        at = BORN + 1800 * SECOND
+        over = tuple(replace(each, to_at=at) for each in ended.addresses)
+        new = tuple(replace(each, from_at=at + SECOND) for each in heir.addresses)
+        uid = _uid(f"heir-{seed}", old)
+        siblings = [each for each in range(workload * PODS_A_WORKLOAD, (workload + 1) * PODS_A_WORKLOAD) if each != old]
+        yield [
+            replace(ended, addresses=over, ended_at=at),
+            replace(heir, addresses=new, created_at=at, uid=uid, name=f"{heir.name}-{seed}"),
+            _slice(workload, siblings),
+        ]
 
 
 def make_batches(pods: int, *, batches: int, size: int = 500, seed: int = 1) -> Iterator[ObservationBatch]:
@@ -81,7 +107,7 @@ def _batch(rng: random.Random, pods: int, node: int, number: int, seen_at: int, 
 
 def _call(rng: random.Random, pods: int, node: int) -> tuple[int, int, int]:
     pod = node * PODS_A_NODE + rng.randrange(min(PODS_A_NODE, pods))
-    workload = (pod * 7 + rng.randrange(TARGETS) * 131) % (pods // PODS_A_WORKLOAD)
+    workload = (pod // PODS_A_WORKLOAD * 7 + rng.randrange(TARGETS) * 131) % (pods // PODS_A_WORKLOAD)
     return pod, workload, workload * PODS_A_WORKLOAD + rng.randrange(PODS_A_WORKLOAD)
 
 
@@ -120,7 +146,7 @@ def _workload(number: int) -> Iterator[KubeObject]:
         owner=Owner(kind="Deployment", name=name, uid=_uid("deployment", number)),
         labels={"pod-template-hash": _TEMPLATE_HASH},
     )
-    pods = range(number * PODS_A_WORKLOAD, (number + 1) * PODS_A_WORKLOAD)
+    pods = list(range(number * PODS_A_WORKLOAD, (number + 1) * PODS_A_WORKLOAD))
     for pod in pods:
         yield _pod(pod, number, replicaset)
     yield ServiceRecord(
@@ -133,12 +159,16 @@ def _workload(number: int) -> Iterator[KubeObject]:
         ports=(ServicePort(port=80, name="http", target_port="8080"),),
         from_at=BORN,
     )
-    yield EndpointSliceRecord(
+    yield _slice(number, pods)
+
+
+def _slice(workload: int, pods: list[int]) -> EndpointSliceRecord:
+    return EndpointSliceRecord(
         cluster=CLUSTER,
-        namespace=namespace,
-        name=f"{name}-abcde",
-        uid=_uid("slice", number),
-        service=name,
+        namespace=_namespace(workload),
+        name=f"app-{workload}-abcde",
+        uid=_uid("slice", workload),
+        service=f"app-{workload}",
         endpoints=tuple(
             Endpoint(addresses=(_address(10, pod),), target_kind="Pod", target_uid=_uid("pod", pod)) for pod in pods
         ),

@@ -1,9 +1,15 @@
 """How fast observations are resolved, and what the inventory and the first list cost.
 
-`python -m benchmarks.resolve`: at 1k, 10k and 100k pods, in a process each: observations per second of CPU, first with
-every end to be looked up, then as it goes on; bytes of resident memory per pod, Services, slices and owners included.
-And 100k pods of 8 KB as the API server lists them, 500 a page: CPU seconds from bytes to encoded inventory records, and
-the peak of resident memory.
+`python -m benchmarks.resolve`: at 1k, 10k and 100k pods, in a process each: observations per second of CPU, and bytes
+of resident memory per pod, Services, slices and owners included.
+
+- `observations_per_second`: as it goes on, while pods are replaced: one for each 10,000 observations. At 10,000
+  observations a second, which 10,000 pods make if each makes one, every pod is replaced once in three hours.
+- `observations_per_second_unchanged`: the same, while nothing changes.
+- `observations_per_second_cold`: the first 100,000 observations after a start, when nothing has been looked up yet.
+
+And `first_list`: 100k pods of 8 KB as the API server lists them, 500 a page: CPU seconds from bytes to encoded
+inventory records, and the peak of resident memory. `python -m benchmarks.first_list` has the whole watcher do it.
 """
 
 from __future__ import annotations
@@ -15,12 +21,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.large_cluster import CLUSTER, make_batches, make_records, pod_json
+from benchmarks.large_cluster import CLUSTER, make_batches, make_records, make_replacements, pod_json
 from benchmarks.report import report
 from callgraph.codec import encode
-from callgraph.records import InventoryRecord, WatermarkRecord
+from callgraph.records import InventoryRecord, KubeObject, ObservationBatch, WatermarkRecord
 from stream_processor.attribution import Attribution, Origin
 from stream_processor.inventory import Inventory
 from stream_processor.kube_types import decode_kind, decode_list
@@ -30,7 +37,7 @@ from stream_processor.settings import AttributionSettings
 
 SIZES = {"1k_pods": 1_000, "10k_pods": 10_000, "100k_pods": 100_000}
 LISTED, PAGE = 100_000, 500
-BATCHES, ROUNDS = 200, 5
+BATCHES, ROUNDS, CHANGES = 200, 5, 10
 
 
 def measure_resolving(pods: int) -> dict[str, float]:
@@ -45,18 +52,38 @@ def measure_resolving(pods: int) -> dict[str, float]:
     inventory.apply(WatermarkRecord(cluster=CLUSTER, at=ALWAYS))
     batches = list(make_batches(pods, batches=BATCHES))
     attribution = Attribution(inventory, settings)
-    rates = []
-    for _ in range(ROUNDS):
-        decided, started = 0, time.process_time()
-        for number, batch in enumerate(batches):
-            attribution.offer(batch, Origin("observations", 0, number), now=0)
-            decided += sum(len(decision.indexes) for decision in attribution.advance(now=0))
-        rates.append(decided / (time.process_time() - started))
+    gc.freeze()  # as the processor does once its inventory is read
+    cold = _rate(attribution, batches)
+    unchanged = [_rate(attribution, batches) for _ in range(ROUNDS)]
+    changing = [
+        _rate(attribution, batches, changes=make_replacements(pods, count, CHANGES), inventory=inventory)
+        for count in range(ROUNDS)
+    ]
     return {
-        "observations_per_second": statistics.median(rates[1:]),
-        "observations_per_second_cold": rates[0],
+        "observations_per_second": statistics.median(changing),
+        "observations_per_second_unchanged": statistics.median(unchanged),
+        "observations_per_second_cold": cold,
         "inventory_bytes_per_pod": memory,
     }
+
+
+def _rate(
+    attribution: Attribution,
+    batches: list[ObservationBatch],
+    *,
+    changes: Iterable[list[KubeObject]] = (),
+    inventory: Inventory | None = None,
+) -> float:
+    """Return observations per second of CPU, with the changes spread over the batches."""
+    decided, coming = 0, list(changes)
+    every = len(batches) // len(coming) if coming else len(batches) + 1
+    started = time.process_time()
+    for number, batch in enumerate(batches):
+        if inventory is not None and number % every == 0 and coming:
+            inventory.apply_all(coming.pop())
+        attribution.offer(batch, Origin("observations", 0, number), now=0)
+        decided += sum(len(decision.indexes) for decision in attribution.advance(now=0))
+    return decided / (time.process_time() - started)
 
 
 def measure_first_list() -> dict[str, float]:

@@ -87,12 +87,13 @@ def owner_at(inventory: ClusterInventory, address: str, moment: Moment, *, node:
     holdings = inventory.pods.holdings(address)
     if not holdings:
         return None
-    tolerance = inventory.tolerance
-    near = [each for each in holdings if moment.near(each.from_at, each.to_at, tolerance)]
+    near = [each for each in holdings if moment.near(each.from_at, each.to_at, inventory.tolerance)]
     live = [each for each in near if moment.within(each.from_at, each.to_at)]
     if not near:
         begun = moment.within(holdings[0].from_at, None)
         return Ownership(None, None, "no_owner_at_time", settled=False, begun=begun)
+    if len(near) == 1 and near[0].sure_until is None:  # nearly always
+        return _sole_owner(inventory, near[0], lives=bool(live))
     here = [each for each in live if each.pod.node == node]
     if node and len(live) > 1 and len(here) == 1:
         near = here
@@ -102,6 +103,10 @@ def owner_at(inventory: ClusterInventory, address: str, moment: Moment, *, node:
         return Ownership(None, None, "ambiguous_owner", settled=False)
     chosen = next((each for each in near if each in live), near[-1])
     return Ownership(chosen.pod, workload, None, settled=chosen in live and not _on_the_move(chosen))
+
+
+def _sole_owner(inventory: ClusterInventory, holding: Holding, *, lives: bool) -> Ownership:
+    return Ownership(holding.pod, inventory.workload(holding.pod), None, lives and not _on_the_move(holding))
 
 
 def is_alive(pod: PodRecord, moment: Moment, tolerance: int) -> bool:

@@ -77,6 +77,8 @@ def _from_minutes(pod: PodRecord, owner: Owner) -> tuple[str, str]:
 
 def _override(pod: PodRecord, settings: AttributionSettings) -> str | None:
     """R5: the first configured annotation, then label, that is a name."""
+    if not pod.overrides and not settings.override_labels:
+        return None
     candidates = [pod.overrides.get(name) for name in settings.override_annotations]
     candidates += [pod.labels.get(name) for name in settings.override_labels]
     for name in candidates:

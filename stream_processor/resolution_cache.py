@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from callgraph.records import ConnectionObservation, DnsObservation
+from callgraph.records import ConnectionObservation, DnsObservation, Workload
 from stream_processor.client_end import ClientEnd
 from stream_processor.inventory import ClusterInventory, Inventory
 from stream_processor.moment import Moment
@@ -32,8 +32,10 @@ from stream_processor.resolve import (
 )
 from stream_processor.server_end import ServerEnd
 
-_MOST_ENDS = 50_000
-"""Clients, servers, and pairs of them, kept per cluster; beyond it all are forgotten. One takes about 600 bytes."""
+_MOST_ENDS = 100_000
+"""Clients, and servers, kept per cluster; beyond it all are forgotten. One takes about 600 bytes."""
+_MOST_PAIRS = 100_000
+"""Pairs of what ends come to: as many as edges, where the ends are fewer. One takes about 400 bytes."""
 
 _NO_SERVER = ServerEnd((), (), wait=False)
 End = TypeVar("End", ClientEnd, ServerEnd)
@@ -51,13 +53,16 @@ class Alike(NamedTuple):
 
 
 class _Found(Generic[End]):
-    """An end, the times for which it holds, and its number."""
+    """An end, the times for which it holds, and its number; of servers, the workloads whose very pods were found."""
 
-    __slots__ = ("end", "number", "outside", "since", "until")
+    __slots__ = ("end", "number", "outside", "pods_of", "since", "until")
 
-    def __init__(self, end: End, moment: Moment, number: int, *, outside: bool = False) -> None:
+    def __init__(
+        self, end: End, moment: Moment, number: int, *, outside: bool = False, pods_of: tuple[Workload, ...] = ()
+    ) -> None:
         self.end: End = end
         self.outside = outside
+        self.pods_of = pods_of
         self.since = moment.since
         self.until = moment.until
         self.number = number
@@ -144,24 +149,22 @@ class _Ends:
             else:
                 kept.drop(touched)
 
-    def client(self, observation: Observation, *, node: str) -> _Found[ClientEnd]:
+    def client(self, key: Hashable, observation: Observation, *, node: str) -> _Found[ClientEnd]:
         """Find the client's end."""
-        key, at = _client_keys([observation], node)[0], observation.observed_at
-        found = self.clients.find(key, at)
+        found = self.clients.find(key, observation.observed_at)
         if found is None:
-            moment = Moment(at)
+            moment = Moment(observation.observed_at)
             end = client_of(observation, self.view, moment, node=node)
             known = end.workload is not None and not end.wait and refuse_unseen(observation) is None
             found = _Found(end, moment, self._numbers.of(end.workload if known else None))
             self.clients.keep(key, moment, found)
         return found
 
-    def server(self, observation: Observation, *, final: bool) -> _Found[ServerEnd]:
+    def server(self, key: Hashable, observation: Observation, *, final: bool) -> _Found[ServerEnd]:
         """Find the servers' end."""
-        key, at = _server_keys([observation], final=final)[0], observation.observed_at
-        found = self.servers.find(key, at)
+        found = self.servers.find(key, observation.observed_at)
         if found is None:
-            moment = Moment(at)
+            moment = Moment(observation.observed_at)
             found = self._keep(key, observation, moment, servers_of(observation, self.view, moment, final=final))
         return found
 
@@ -177,12 +180,14 @@ class _Ends:
 
     def keep_pair(self, pair: _Pair, resolution: Resolution) -> None:
         """Keep what a pair of ends comes to."""
-        if len(self.pairs) >= _MOST_ENDS:
+        if len(self.pairs) >= _MOST_PAIRS:
             self.pairs.clear()
         self.pairs[pair] = resolution
 
     def _keep(self, key: Hashable, observation: Observation, moment: Moment, end: ServerEnd) -> _Found[ServerEnd]:
-        found = _Found(end, moment, self._numbers.of(_destination(end, observation)), outside=end.outside)
+        number = self._numbers.of(_destination(end, observation))
+        pods_of = tuple(each.workload for each in end.servers if each.pod is not None)
+        found = _Found(end, moment, number, outside=end.outside, pods_of=pods_of)
         self.servers.keep(key, moment, found)
         return found
 
@@ -207,10 +212,10 @@ class ResolutionCache:
         refusal = refuse_unseen(observation)
         if refusal is not None:
             return Resolution(refusals=(refusal,))
-        client = ends.client(observation, node=node).end
+        client = ends.client(_client_keys([observation], node)[0], observation, node=node).end
         if client.workload is None:
             return join(observation, client, _NO_SERVER)
-        servers = ends.server(observation, final=final).end
+        servers = ends.server(_server_keys([observation], final=final)[0], observation, final=final).end
         if isinstance(observation, ConnectionObservation) and takes_name(observation, client, servers):
             servers = with_name(servers, ends.named_server(observation, final=final).end)
         return join(observation, client, servers)
@@ -230,10 +235,10 @@ class ResolutionCache:
             at = observation.observed_at
             client = clients.get(client_key)
             if client is None or not client.since <= at < client.until:
-                client = ends.client(observation, node=node)
+                client = ends.client(client_key, observation, node=node)
             server = servers.get(server_key)
             if server is None or not server.since <= at < server.until:
-                server = ends.server(observation, final=final)
+                server = ends.server(server_key, observation, final=final)
             if server.outside:
                 server = _named(observation, client, server, ends, final=final)
             pair = (client.number, server.number)
@@ -241,8 +246,12 @@ class ResolutionCache:
             if alike is None:
                 resolution = ends.pairs.get(pair)
                 if resolution is None:
-                    resolution = self.resolve(observation, ends, node=node, final=final)
-                    if server is _ALONE or _may_be_itself(client.end, server.end):
+                    if server is _ALONE:
+                        resolution = self.resolve(observation, ends, node=node, final=final)
+                    else:
+                        resolution = _join(observation, client.end, server.end)
+                    # Some pods of the client may be the server and others not (R13).
+                    if server is _ALONE or client.end.workload in server.pods_of:
                         alone.append(Alike(resolution, [index], [observation]))
                         continue
                     ends.keep_pair(pair, resolution)
@@ -250,6 +259,11 @@ class ResolutionCache:
             alike.indexes.append(index)
             alike.observations.append(observation)
         return [*found.values(), *alone]
+
+
+def _join(observation: Observation, client: ClientEnd, server: ServerEnd) -> Resolution:
+    refusal = refuse_unseen(observation)
+    return join(observation, client, server) if refusal is None else Resolution(refusals=(refusal,))
 
 
 def _client_keys(observations: Sequence[Any], node: str) -> list[Hashable]:
@@ -276,13 +290,6 @@ def _destination(end: ServerEnd, observation: Observation) -> Hashable | None:
     if isinstance(observation, DnsObservation):
         return observation.dns_question_name, servers
     return observation.evidence, observation.network_transport, servers
-
-
-def _may_be_itself(client: ClientEnd, server: ServerEnd) -> bool:
-    """Tell whether some pods of the client are the server and others are not (R13)."""
-    return client.pod is not None and any(
-        each.pod is not None and each.workload == client.workload for each in server.servers
-    )
 
 
 def _named(

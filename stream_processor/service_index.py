@@ -114,7 +114,10 @@ class ServiceIndex:
         return ip_address(address) in ip_network(f"{endpoint}/{self._prefix}", strict=False)
 
     def _alive(self, key: _Key, moment: Moment) -> list[ServiceRecord]:
-        found = [self._services[uid] for uid in sorted(self._found.get(key, ()))]
+        uids = self._found.get(key)
+        if uids is None:
+            return []
+        found = [self._services[uid] for uid in sorted(uids)]
         return [each for each in found if moment.near(each.from_at, each.to_at, self._tolerance)]
 
     def _forget(self, record: ServiceRecord) -> None:
