@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parent / "golden"
 NAMESPACE = "whocalls"
 
 # In these keys the chart knows better, or they must never reach a ConfigMap.
-_NOT_IN_A_CHART = (("kafka", "sasl", "password"), ("kafka", "embedded"))
+_NOT_IN_A_CHART = (("kafka", "sasl", "password"), ("kafka", "embedded"), ("page", "token"))
 
 
 def value_set_names() -> list[str]:

@@ -1,7 +1,7 @@
 {{/* What no schema can say: contradictions between values, each one sentence with its remedy. */}}
 {{- define "whocalls.check" -}}
 {{- $protocol := dig "kafka" "security_protocol" "" .Values.config -}}
-{{- range $role := list "agent" "watcher" "processor" "exporter" -}}
+{{- range $role := list "agent" "watcher" "processor" "exporter" "page" -}}
 {{- $settings := index $.Values $role -}}
 {{- $kafka := include "whocalls.kafka" (dict "root" $ "settings" $settings) | fromYaml -}}
 {{- if and $settings.enabled (contains "SASL" $protocol) (not $kafka.sasl.existingSecret) -}}
