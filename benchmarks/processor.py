@@ -5,7 +5,8 @@
   them, fold, publish;
 - `bare_loop`: a plain aiokafka loop that calls the same pure functions, without the way through the calls topic and
   without groups, holding or acknowledging: the ceiling;
-- `faust_single`: `whocalls processor` with one observation a message.
+- `faust_single`: `whocalls processor` with one observation a message;
+- `faust_large`, once: as `faust_batched`, with 100,000 pods and a call graph of 100,000 edges, for its memory.
 The contenders take turns; figures are medians. CPU is user and system time of the process, from the first observation
 to the last edge.
 """
@@ -27,6 +28,7 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from benchmarks.large_cluster import CLUSTER, make_records
+from benchmarks.processor_graph import fill_graph
 from benchmarks.processor_load import make_load
 from benchmarks.report import Figures, report
 from callgraph.broker import Broker
@@ -39,7 +41,8 @@ from tests.brokers import ApacheKafka, fetch_jars
 from tests.worker_processes import WorkerProcess, settings_in_environment
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 300
+_LARGE = 100_000
 
 
 class Load:
@@ -132,7 +135,7 @@ def main() -> None:
     """Measure, and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pods", type=int, default=10_000)
-    parser.add_argument("--batches", type=int, default=2_000)
+    parser.add_argument("--batches", type=int, default=4_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     fetch_jars()
@@ -146,8 +149,11 @@ def main() -> None:
                 load = Load(broker.kafka_settings, pods=options.pods, batches=options.batches, size=500)
                 rounds["faust_batched"].append(measure_worker(load, folder))
                 rounds["bare_loop"].append(measure_bare_loop(load))
-                few = Load(broker.kafka_settings, pods=options.pods, batches=options.batches * 10, size=1)
+                few = Load(broker.kafka_settings, pods=options.pods, batches=options.batches * 5, size=1)
                 rounds["faust_single"].append(measure_worker(few, folder))
+            large = Load(broker.kafka_settings, pods=_LARGE, batches=options.batches, size=500)
+            fill_graph(large.kafka, large.topics, _LARGE)
+            rounds["faust_large"].append(measure_worker(large, folder))
         finally:
             broker.stop()
     figures = _medians(rounds)

@@ -22,6 +22,7 @@ from callgraph.topics import full_name
 from stream_processor.attribution import Attribution, Origin
 from stream_processor.calls import encode_calls, gather_calls, partition_calls
 from stream_processor.edge_state import EdgeState
+from stream_processor.faust_settings import MOST_FETCHED_BYTES
 from stream_processor.inventory import Inventory
 from stream_processor.inventory_reader import InventoryReader
 from stream_processor.outbox import Outbox
@@ -80,8 +81,7 @@ async def measure(bootstrap: str, prefix: str, observations: int) -> dict[str, f
     gc.collect()
     gc.freeze()
     assert inventory.watermark(CLUSTER)
-    # As the worker fetches (faust_settings): at most 4 MiB of a partition at once.
-    consumer = AIOKafkaConsumer(auto_offset_reset="earliest", max_partition_fetch_bytes=4 * 2**20, **access)
+    consumer = AIOKafkaConsumer(auto_offset_reset="earliest", max_partition_fetch_bytes=MOST_FETCHED_BYTES, **access)
     await consumer.start()
     names = [full_name("dns-answers", topics), full_name("connections", topics)]
     consumer.assign([TopicPartition(name, number) for name in names for number in range(_PARTITIONS)])

@@ -28,6 +28,8 @@ __all__ = ["Attribution", "Decision", "Origin"]
 
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
+_GRAIN = _SECOND // 4
+"""Observations of a batch that lie no further apart are decided together, when the last of them is due."""
 
 
 class Decision(Struct, frozen=True):
@@ -162,20 +164,20 @@ class Attribution:
         return found
 
     def _parcels(self, batch: ObservationBatch, origin: Origin, now: int) -> Iterable[_Parcel]:
-        """Split a batch by the second in which its observations become due; usually there is one parcel."""
+        """Split a batch by when its observations become due; one whose time has come already is one parcel."""
         observations: tuple[Observation, ...] = batch.observations
         times = [each.observed_at for each in observations]
         latest = max(times)
-        if latest + self._hold <= self._inventory.watermark(batch.cluster) or latest - min(times) < _SECOND:
+        if latest + self._hold <= self._inventory.watermark(batch.cluster) or latest - min(times) < _GRAIN:
             parcel = _Parcel(origin, batch, due=latest + self._hold, offered_at=now)
             parcel.indexes, parcel.observations = range(len(observations)), observations
             return [parcel]
-        seconds: defaultdict[int, list[int]] = defaultdict(list)
+        grains: defaultdict[int, list[int]] = defaultdict(list)
         for index, at in enumerate(times):
-            seconds[at // _SECOND].append(index)
+            grains[at // _GRAIN].append(index)
         parcels = []
-        for second, indexes in seconds.items():
-            parcel = _Parcel(origin, batch, due=(second + 1) * _SECOND + self._hold, offered_at=now)
+        for grain, indexes in grains.items():
+            parcel = _Parcel(origin, batch, due=(grain + 1) * _GRAIN + self._hold, offered_at=now)
             parcel.indexes, parcel.observations = indexes, [observations[index] for index in indexes]
             parcels.append(parcel)
         return parcels

@@ -19,7 +19,8 @@ SESSION_SECONDS = 30.0
 STREAM_BUFFER_RECORDS = 64
 """Fetched batches that wait for each stage; a batch is up to some 100 kB."""
 
-MOST_FETCHED_BYTES = 4 * 2**20
+MOST_FETCHED_BYTES = 2**20
+"""Of each of some forty partitions, waiting in the client: this is what a worker that is behind weighs."""
 
 
 def client_id(processor: ProcessorSettings) -> str:

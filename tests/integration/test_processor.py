@@ -2,6 +2,8 @@
 
 import json
 import socket
+import threading
+from contextlib import contextmanager
 from itertools import count
 
 import pytest
@@ -48,6 +50,24 @@ def await_graph(stream, seconds=60):
         await_that(holds, seconds=seconds)
     except AssertionError:
         assert stream.graph() == stream.expected
+
+
+@contextmanager
+def under_load(stream):
+    """Send batches all the time; some thousand observations a second."""
+    enough = threading.Event()
+
+    def send():
+        while not enough.wait(0.2):
+            stream.send_batches(20)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        sending.join()
 
 
 def test_batches_become_edges_with_exact_counts(stream, start_worker):
@@ -144,6 +164,20 @@ def test_a_second_worker_takes_its_share_and_gives_it_back(stream, start_worker)
         stream.send_batches(30)
         assert second.end() == 0
     await_graph(stream)
+
+
+@pytest.mark.usefixtures("needs_apache")
+def test_two_workers_that_join_and_leave_ten_times_under_load_lose_nothing_and_double_nothing(stream, start_worker):
+    stream.send_inventory()
+    with under_load(stream):
+        workers = [start_worker(instance=""), start_worker(instance="")]
+        for _ in range(10):
+            workers[1].await_ready()
+            assert workers.pop(0).end() == 0
+            workers[0].await_ready()
+            workers.append(start_worker(instance=""))
+    await_graph(stream, seconds=180)
+    assert [worker.end() for worker in workers] == [0, 0]
 
 
 def test_metrics_tell_the_lag_and_conserve_observations(stream, start_worker):

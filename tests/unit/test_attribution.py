@@ -250,6 +250,15 @@ def test_partition_that_lags_behind_keeps_what_it_may_need():
     assert len(line.inventory.cluster(CLUSTER).pods) == 2
 
 
+def test_what_a_batch_gathered_over_seconds_waits_a_quarter_of_a_second_longer_at_most():
+    line = Line()
+    line.offer(*(connection("10.0.0.5", "10.0.0.7", seen=10 + tenth / 10) for tenth in range(30)))
+    for quarter in range(12):
+        # What was seen by a moment is decided once the watermark is the hold and a quarter of a second past it.
+        decided = [index for found in line.advance(10 + HOLD + (quarter + 1) / 4) for index in found.indexes]
+        assert sorted(decided) == [tenth for tenth in range(30) if quarter / 4 <= tenth / 10 < (quarter + 1) / 4]
+
+
 def test_news_of_a_service_concerns_what_waits_for_its_address():
     line = Line(FRONTEND, CART)
     line.offer(connection("10.0.0.5", "10.96.5.5", seen=10))
