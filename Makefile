@@ -9,7 +9,7 @@ SHARED ?= ../shared
 .DEFAULT_GOAL := check
 .PHONY: check help demo test test-integration test-end-to-end test-lowest lint format docs lock venv chaos fuzz \
 	bench-agent bench-resolve bench-processor bench-processor-memory bench-processor-recovery bench-processor-latency \
-	bench-export test-cluster clean lint-images audit licences
+	bench-export bench-page test-page screenshots test-cluster clean lint-images audit licences
 
 check: lint test ## lint + test
 
@@ -40,6 +40,14 @@ test-integration: $(READY) ## the programs against a real broker (WHOCALLS_TEST_
 
 test-end-to-end: $(READY) ## whole processes, network namespaces, real packets (root)
 	$(BIN)/pytest tests/end_to_end
+
+test-page: $(READY) tests/page/node_modules ## the live page in Debian's chromium (and npm, for axe-core and prettier)
+	tests/page/node_modules/.bin/prettier --print-width 120 --check 'sink_exporter/page/*.{js,css}'
+	$(BIN)/pytest tests/page
+
+tests/page/node_modules: tests/page/package-lock.json
+	cd tests/page && npm ci --silent
+	@touch $@
 
 test-cluster: $(READY) ## the watcher's tests against the cluster of $KUBECONFIG
 	WHOCALLS_TEST_CLUSTER=1 $(BIN)/pytest tests/integration/test_watcher_cluster.py

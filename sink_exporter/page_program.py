@@ -26,7 +26,7 @@ from sink_exporter.page_access import parse_listen
 from sink_exporter.page_server import Access, PageServer
 from sink_exporter.settings import PageSettings
 
-_COALESCE_SECONDS = 0.5
+_COALESCE_SECONDS = 0.25
 """At most so often are followers told of changes."""
 
 

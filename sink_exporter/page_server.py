@@ -68,6 +68,7 @@ class PageServer:
                 web.get("/metrics", self._get_metrics),
             ]
         )
+        app.on_response_prepare.append(_add_headers)
         app.on_shutdown.append(self._end_streams)
         return app
 
@@ -82,10 +83,7 @@ class PageServer:
             raise web.HTTPUnauthorized(text="a token is needed\n", headers={"WWW-Authenticate": "Bearer"})
         if is_data and not self.live.ready:
             raise web.HTTPServiceUnavailable(text="the topic is still being read\n", headers={"Retry-After": "1"})
-        response = await handler(request)
-        if not response.prepared:
-            response.headers.update(_HEADERS)
-        return response
+        return await handler(request)
 
     async def _get_page(self, _: web.Request) -> web.Response:
         return web.Response(body=self._page, content_type="text/html", charset="utf-8", headers=_no_store())
@@ -162,6 +160,10 @@ class PageServer:
 
     async def _end_streams(self, _: web.Application) -> None:
         self.stream.close()
+
+
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
 
 
 def _no_store() -> dict[str, str]:

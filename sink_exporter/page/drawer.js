@@ -136,7 +136,8 @@ function callItem(page, arrow) {
     {},
     h(
       "button",
-      { type: "button", "aria-label": label, onclick: () => page.openArrow(arrow) },
+      { type: "button", onclick: () => page.openArrow(arrow) },
+      h("span", { class: "sr-only" }, label),
       h(
         "span",
         { class: "call-ends" },

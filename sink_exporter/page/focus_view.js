@@ -153,10 +153,10 @@ function neighbour(page, link, way, open, again) {
         {
           type: "button",
           class: "evidence",
-          "aria-label": callLabel(link),
           "data-key": `edge ${link.key}`,
           onclick: () => page.openLink(link),
         },
+        h("span", { class: "sr-only" }, callLabel(link)),
         evidenceTags(link),
         link.ports.length ? h("span", { class: "ports" }, link.ports.slice(0, 2).join(" ")) : null,
       ),
@@ -180,11 +180,11 @@ function furtherButton(further, way, isOpen, toggle, key) {
       type: "button",
       class: "expand",
       "aria-expanded": String(isOpen),
-      "aria-label": `${isOpen ? "Hide" : "Show"} ${what} (${further.length})`,
       title: `${isOpen ? "Hide" : "Show"} ${what}`,
       "data-key": `further ${key}`,
       onclick: toggle,
     },
+    h("span", { class: "sr-only" }, `${isOpen ? "Hide" : "Show"} ${what}: `),
     `${isOpen ? "−" : "+"}${further.length}`,
   );
 }

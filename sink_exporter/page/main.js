@@ -17,7 +17,7 @@ import { pageHeader } from "./header.js";
 import { askToken, downloadDialog, helpDialog } from "./dialogs.js";
 import { listenForKeys } from "./keyboard.js";
 
-const REDRAW_MS = 250;
+const REDRAW_MS = 100;
 
 class Page {
   constructor(data) {

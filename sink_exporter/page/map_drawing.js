@@ -24,6 +24,7 @@ export function drawMap(layout, on = {}) {
       { class: "map-boxes" },
       layout.boxes.map((box) => drawBox(box, on)),
     ),
+    svg("g", { class: "map-counts", "aria-hidden": "true" }, layout.groups.map(groupCount)),
   );
 }
 
@@ -70,11 +71,6 @@ function openGroup(group, on) {
       svg("rect", { x: x + 8, y: y + 8, width: width - 16, height: 26, rx: 8, class: "group-bar" }),
       svg("circle", { cx: x + 24, cy: y + 21, r: 4.5, class: "group-dot" }),
       svg("text", { x: x + 36, y: y + 25.5, class: "group-name" }, fitText(group.name, width - 50)),
-      svg(
-        "text",
-        { x: x + width - 20, y: y + 25.5, class: "group-count", "text-anchor": "end" },
-        String(group.nodes.length),
-      ),
     ),
   );
 }
@@ -121,12 +117,15 @@ function closedGroup(group, on) {
     svg("rect", { x, y, width, height, rx: 12, class: "box" }),
     svg("rect", { x: x + 10, y: y + 13, width: 4, height: height - 26, rx: 2, class: "box-mark" }),
     svg("text", { x: x + 24, y: y + 24, class: "group-name" }, fitText(group.name, width)),
-    svg(
-      "text",
-      { x: x + 24, y: y + 41, class: "group-count" },
-      `${group.nodes.length} ${group.external ? "hosts" : "services"}`,
-    ),
   );
+}
+
+/** The number stands apart from the button, whose label says it in words. */
+function groupCount(group) {
+  const { x, y, width, isOpen, nodes, external } = group;
+  const place = isOpen ? { x: x + width - 20, y: y + 25.5, "text-anchor": "end" } : { x: x + 24, y: y + 41 };
+  const text = isOpen ? String(nodes.length) : `${nodes.length} ${external ? "hosts" : "services"}`;
+  return svg("text", { ...place, class: "group-count" }, text);
 }
 
 function drawLine(line, on) {

@@ -1,6 +1,6 @@
 // The table of services: the view to begin with, and the equivalent of the map for those who do not see it.
 
-import { h, replace } from "./dom.js";
+import { h, redraw, replace } from "./dom.js";
 import { VirtualTable } from "./table.js";
 import { ago, exact } from "./time.js";
 import { emptyNote, flagList, groupColour, kindLabel } from "./labels.js";
@@ -15,7 +15,7 @@ export function servicesView(page) {
       const { found } = page.selection;
       if (found.length === 0) return void replace(element, emptyNote(page));
       if (element.firstChild !== table.scroller) replace(element, table.scroller);
-      table.show(found, page.state.sort || "name");
+      redraw(element, () => table.show(found, page.state.sort || "name"));
     },
     focus: () => table.scroller.focus(),
   };

@@ -52,8 +52,17 @@ export function withoutFilters(state) {
 
 function readValue(initial, text) {
   if (typeof initial === "boolean") return text === "1";
-  if (Array.isArray(initial)) return text ? text.split(",").map(decodeURIComponent) : [];
+  if (Array.isArray(initial)) return text ? text.split(",").map(decoded) : [];
   return text;
+}
+
+/** An address may be typed by hand: what cannot be decoded stands for itself. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function writeValue(value) {

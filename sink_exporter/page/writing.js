@@ -20,7 +20,7 @@ function writeJson(calls) {
     const { client, server, ports, via, manual } = call;
     const fields = { client, server, ports, via, ...times, manual };
     return JSON.stringify(fields, (_, value) =>
-      value === null || value === false || value.length === 0 ? undefined : value,
+      value === null || value === false || (Array.isArray(value) && value.length === 0) ? undefined : value,
     );
   };
   const lines = (part) => (part.length ? `\n${part.map(line).join(",\n")}\n` : "");
@@ -68,7 +68,7 @@ function writeYaml(calls) {
 function yamlDocument(home) {
   const lines = ["apiVersion: whocalls.dev/v1", "kind: CallGraph", "metadata:"];
   lines.push(`  cluster: ${scalar(home.cluster)}`, `  namespace: ${scalar(home.namespace)}`, "services:");
-  for (const service of home.services.values()) {
+  for (const service of [...home.services.values()].sort(byName)) {
     lines.push(`  - name: ${scalar(service.name)}`, `    kind: ${scalar(service.kind)}`);
     for (const section of ["calls", "external"]) {
       if (service[section].length) lines.push(`    ${section}:`);
@@ -76,6 +76,11 @@ function yamlDocument(home) {
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+function byName(one, other) {
+  if (one.name !== other.name) return one.name < other.name ? -1 : 1;
+  return one.kind < other.kind ? -1 : 1;
 }
 
 function yamlServer(home, { server, ports, via, manual }) {
