@@ -41,15 +41,26 @@ class PageModel(NamedTuple):
     places: PagePlaces
 
 
-def encode_graph(model: PageModel, *, version: str, live: bool, with_evidence: bool = False) -> bytes:
-    """Encode the whole graph; with the evidence of every arrow where nobody can be asked for it later."""
+def encode_graph(model: PageModel, *, version: str, live: bool, with_evidence: bool = False) -> Iterator[bytes]:
+    """Encode the whole graph, piece by piece; with all evidence where nobody can be asked for it later."""
     _settle(model)
-    text = _head(model, version=version, live=live)
-    _append_list(text, "arrows", (_arrow_row(pair, arrow) for pair, arrow in model.table.arrows()))
+    table, places = model.table, model.places
+    head = {
+        "schema": GRAPH_SCHEMA,
+        "version": version,
+        "live": live,
+        "via": VIA,
+        "group_fields": GROUP_FIELDS,
+        "service_fields": SERVICE_FIELDS,
+        "arrow_fields": ARROW_FIELDS,
+    }
+    yield _encode(head)[:-1]
+    yield from _encode_list("groups", (_group_row(model, number) for number in range(len(places.groups))))
+    yield from _encode_list("services", (_service_row(model, number) for number in range(len(table.workloads))))
+    yield from _encode_list("arrows", (_arrow_row(pair, arrow) for pair, arrow in table.arrows()))
     if with_evidence:
-        _append_list(text, "evidence", (_evidence(arrow) for _, arrow in model.table.arrows()))
-    text += b"}\n"
-    return bytes(text)
+        yield from _encode_list("evidence", (_evidence(arrow) for _, arrow in table.arrows()))
+    yield b"}\n"
 
 
 def encode_change(model: PageModel, pairs: Iterable[Pair], *, before: str, version: str) -> bytes:
@@ -103,31 +114,12 @@ def _settle(model: PageModel) -> None:
         places.extend(workloads, model.table.pairs())
 
 
-def _head(model: PageModel, *, version: str, live: bool) -> bytearray:
-    groups = [_group_row(model, number) for number in range(len(model.places.groups))]
-    services = [_service_row(model, number) for number in range(len(model.table.workloads))]
-    head = {
-        "schema": GRAPH_SCHEMA,
-        "version": version,
-        "live": live,
-        "via": VIA,
-        "group_fields": GROUP_FIELDS,
-        "service_fields": SERVICE_FIELDS,
-        "arrow_fields": ARROW_FIELDS,
-    }
-    text = bytearray(_encode(head)[:-1])
-    _append_list(text, "groups", groups)
-    _append_list(text, "services", services)
-    return text
-
-
-def _append_list(text: bytearray, name: str, rows: Iterable[Any]) -> None:
-    """Append a list, a row a line; row by row, because 50,000 of them at once are 10 MB."""
-    text += b',\n"%s":[' % name.encode()
+def _encode_list(name: str, rows: Iterable[Any]) -> Iterator[bytes]:
+    """Encode a list, a row a line."""
+    yield b',\n"%s":[' % name.encode()
     for number, row in enumerate(rows):
-        text += b",\n" if number else b""
-        text += _encode(row)
-    text += b"]"
+        yield (b",\n" if number else b"") + _encode(row)
+    yield b"]"
 
 
 def _group_row(model: PageModel, number: int) -> tuple[Any, ...]:

@@ -59,6 +59,8 @@ class PagePlaces:
         """Place the workloads that have no place yet; returns their numbers."""
         known, known_groups = len(self.cells), len(self.groups)
         self._join_groups(workloads)
+        if len(workloads) == known:
+            return range(known, known)
         callers: dict[int, list[int]] = {}
         for client, server in pairs:
             callers.setdefault(server, []).append(client)

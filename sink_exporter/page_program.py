@@ -22,6 +22,7 @@ from callgraph.telemetry import Logger
 from sink_exporter.edge_reader import EdgeReader
 from sink_exporter.graph import CallGraph
 from sink_exporter.live_graph import LiveGraph
+from sink_exporter.memory import give_back, share_one_heap
 from sink_exporter.page_access import parse_listen
 from sink_exporter.page_server import Access, PageServer
 from sink_exporter.settings import PageSettings
@@ -41,6 +42,7 @@ class PageSource(NamedTuple):
 
 def run_page(source: PageSource, page: PageSettings, log: Logger) -> None:
     """Serve the page until SIGTERM or SIGINT. Raises WhocallsError."""
+    share_one_heap()
     asyncio.run(_run(source, page, log))
 
 
@@ -87,6 +89,7 @@ async def _follow_topic(source: PageSource, server: PageServer, stopped: threadi
         complete = await asyncio.to_thread(reader.read_to_end, stopped)
         log.info("call_graph_read", topic=reader.topic, complete=complete, edges=live.table.edges)
         live.begin()
+        give_back()
         loop = asyncio.get_running_loop()
         due = loop.time()
         while not stopped.is_set():

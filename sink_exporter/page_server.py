@@ -18,6 +18,7 @@ from callgraph.metrics import METRICS, escape_label
 from sink_exporter.formats import FORMATS, render_graph
 from sink_exporter.graph import CallGraph
 from sink_exporter.live_graph import LiveGraph
+from sink_exporter.memory import give_back
 from sink_exporter.page_access import has_token, is_known_host
 from sink_exporter.page_json import encode_graph, model_of
 from sink_exporter.page_source import render_live_page, render_page
@@ -50,7 +51,7 @@ class PageServer:
         self.lock = asyncio.Lock()
         self._access = access
         self._page = render_live_page(has_baseline=baseline is not None)
-        self._baseline = baseline and encode_graph(model_of(baseline), version="baseline", live=False)
+        self._baseline = None if baseline is None else _encode_baseline(baseline)
 
     def application(self) -> web.Application:
         """Build the application."""
@@ -90,7 +91,7 @@ class PageServer:
 
     async def _get_graph(self, request: web.Request) -> web.Response:
         async with self.lock:
-            body = await asyncio.to_thread(self.live.encode)
+            body = await asyncio.to_thread(self._encode)
             etag = f'"{self.live.version}"'
         self.stream.wake()
         if etag in request.headers.get("If-None-Match", ""):
@@ -101,6 +102,11 @@ class PageServer:
         else:
             body = gzip.decompress(body)
         return web.Response(body=body, content_type="application/json", headers=headers)
+
+    def _encode(self) -> bytes:
+        body = self.live.encode()
+        give_back()
+        return body
 
     async def _get_baseline(self, _: web.Request) -> web.Response:
         if self._baseline is None:
@@ -160,6 +166,10 @@ class PageServer:
 
     async def _end_streams(self, _: web.Application) -> None:
         self.stream.close()
+
+
+def _encode_baseline(graph: CallGraph) -> bytes:
+    return b"".join(encode_graph(model_of(graph), version="baseline", live=False))
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -21,9 +21,9 @@ def read_sources() -> dict[str, str]:
 
 def render_page(graph: CallGraph, baseline: CallGraph | None = None) -> bytes:
     """Render the page with a graph inside, and with another that it is compared to."""
-    parts = [b'{"live":false,"graph":' + encode_graph(model_of(graph), version="file", live=False, with_evidence=True)]
+    parts = [b'{"live":false,"graph":', *encode_graph(model_of(graph), version="file", live=False, with_evidence=True)]
     if baseline is not None:
-        parts.append(b',"baseline":' + encode_graph(model_of(baseline), version="baseline", live=False))
+        parts += [b',"baseline":', *encode_graph(model_of(baseline), version="baseline", live=False)]
     return assemble_page(read_sources(), b"".join((*parts, b"}")), live=False)
 
 

@@ -57,7 +57,7 @@ class PageTable:
         self._texts: list[str] = []
         self._text_numbers: dict[str, int] = {}
         self._rows: dict[int, bytes] = {}
-        self._pairs: dict[int, tuple[int, ...]] = {}
+        self._pairs: dict[int, int | tuple[int, ...]] = {}
         self._changed: dict[int, None] = {}
 
     def __len__(self) -> int:
@@ -120,15 +120,16 @@ class PageTable:
 
     def _link(self, key: int, code: int, row: bytes) -> None:
         self._rows[key] = row
-        self._pairs[code] = (*self._pairs.get(code, ()), key)
+        known = self._pairs.get(code)
+        self._pairs[code] = key if known is None else (*_listed(known), key)
         self._changed[code] = None
 
     def _unlink(self, key: int, code: int) -> None:
         del self._rows[key]
         self._changed[code] = None
-        rest = tuple(other for other in self._pairs[code] if other != key)
+        rest = tuple(other for other in _listed(self._pairs[code]) if other != key)
         if rest:
-            self._pairs[code] = rest
+            self._pairs[code] = rest[0] if len(rest) == 1 else rest
         else:
             del self._pairs[code]
 
@@ -163,8 +164,8 @@ class PageTable:
             self.workloads.append(workload)
         return number
 
-    def _merge(self, keys: tuple[int, ...]) -> Arrow:
-        arrows = [self._arrow_of(self._rows[key]) for key in keys]
+    def _merge(self, keys: int | tuple[int, ...]) -> Arrow:
+        arrows = [self._arrow_of(self._rows[key]) for key in _listed(keys)]
         return arrows[0] if len(arrows) == 1 else merge_arrows(arrows)
 
     def _arrow_of(self, row: bytes) -> Arrow:
@@ -192,6 +193,11 @@ def _key_of(edge: Edge | None) -> bytes:
     if edge is None:
         raise DecodeError("empty", "neither key nor value")
     return msgspec.json.encode(edge_key(edge))
+
+
+def _listed(keys: int | tuple[int, ...]) -> tuple[int, ...]:
+    """Return the keys of a pair; nearly every pair has one, which is kept without a tuple around it."""
+    return keys if isinstance(keys, tuple) else (keys,)
 
 
 def _digest(key: bytes) -> int:

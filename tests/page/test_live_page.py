@@ -41,7 +41,7 @@ def names(page):
     return page.locator(".table-body a.name")
 
 
-def test_the_live_page_shows_the_topic_and_says_that_it_is_live(window, served):
+def test_the_live_page_shows_the_topic_and_says_that_it_is_live(served, window):
     page = window.open(served.address)
     expect(page.locator(".shown")).to_have_text("28 services · 38 calls")
     expect(page.locator(".status.live")).to_be_visible()
@@ -50,7 +50,7 @@ def test_the_live_page_shows_the_topic_and_says_that_it_is_live(window, served):
     }
 
 
-def test_a_new_call_appears_without_reload_or_jump(window, served, topic):
+def test_a_new_call_appears_without_reload_or_jump(served, window, topic):
     page = window.open(served.address, "view=map")
     expect(page.locator(".status.live")).to_be_visible()
     boxes = {each: page.locator(f'[data-key$="{each}"]').bounding_box() for each in ("frontend", "ledger", "kafka")}
@@ -59,7 +59,7 @@ def test_a_new_call_appears_without_reload_or_jump(window, served, topic):
     assert {each: page.locator(f'[data-key$="{each}"]').bounding_box() for each in boxes} == boxes
 
 
-def test_a_new_service_and_a_call_that_is_gone_show_in_every_view(window, served, topic):
+def test_a_new_service_and_a_call_that_is_gone_show_in_every_view(served, window, topic):
     page = window.open(served.address, "q=new-thing")
     expect(page.get_by_role("heading", name="Nothing passes the filters")).to_be_visible()
     edge = new_edge("newcomers/new-thing", "catalog/search")
@@ -72,7 +72,7 @@ def test_a_new_service_and_a_call_that_is_gone_show_in_every_view(window, served
     expect(page.locator(".change")).to_have_count(0, timeout=PATIENCE)
 
 
-def test_scroll_focus_and_search_survive_an_update(window, served, topic):
+def test_scroll_focus_and_search_survive_an_update(served, window, topic):
     page = window.open(served.address)
     page.set_viewport_size({"width": 1200, "height": 420})
     table = page.locator(".table")
@@ -84,7 +84,7 @@ def test_scroll_focus_and_search_survive_an_update(window, served, topic):
     expect(page.get_by_role("button", name="Callers")).to_be_focused()
 
 
-def test_the_evidence_is_asked_from_the_server(window, served):
+def test_the_evidence_is_asked_from_the_server(served, window):
     page = window.open(served.address, "view=focus&s=prod-eu1/checkout/Deployment/checkoutservice")
     page.get_by_role("button", name="Evidence of the call from checkoutservice to paymentservice").click()
     expect(page.locator(".drawer").get_by_text("whocalls.dns-answers/3/88121", exact=True)).to_be_visible()
@@ -125,7 +125,7 @@ def test_a_page_behind_a_token_asks_for_it_once(browser, topic, tmp_path):
     served.stop()
 
 
-def test_a_call_that_is_only_seen_again_moves_its_last_seen(window, served, topic):
+def test_a_call_that_is_only_seen_again_moves_its_last_seen(served, window, topic):
     page = window.open(served.address, "q=name:nightly-reconcile")
     expect(page.locator(".table-body")).to_contain_text("11 h ago")
     edge = next(each for each in sample_edges(int(time.time())) if each.client.name == "nightly-reconcile")

@@ -40,7 +40,9 @@ class Elements(HTMLParser):
 def test_the_data_reads_back_whatever_the_names(graph):
     page = Elements(render_page(graph).decode())
     data = json.loads(page.text_of("script", id="data"))
-    assert data["graph"] == json.loads(encode_graph(model_of(graph), version="file", live=False, with_evidence=True))
+    assert data["graph"] == json.loads(
+        b"".join(encode_graph(model_of(graph), version="file", live=False, with_evidence=True))
+    )
     names = [service[4] for service in data["graph"]["services"]]
     assert set(names) == {end.name for arrow in graph.arrows for end in (arrow.client, arrow.server)}
 
