@@ -81,6 +81,12 @@ bench-processor-latency: $(READY) ## from the packet to the graph, quiet (root):
 bench-export: $(READY) ## the exporter: build/bench/export.json
 	$(BIN)/python -m benchmarks.export
 
+bench-page: $(READY) ## the live page and its server at two sizes: build/bench/page.json
+	$(BIN)/python -m benchmarks.page
+
+screenshots: $(READY) ## the pictures of the page in docs/screenshots
+	$(BIN)/python -m docs.screenshots
+
 test-lowest: ## unit tests with the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv build/lowest
 	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

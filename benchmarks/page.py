@@ -1,8 +1,8 @@
 """The live page at two sizes: how long until it can be used, and what the server holds.
 
-`python -m benchmarks.page`: 500 services with 5,000 edges, and 5,000 with 50,000, through the embedded broker into
-`whocalls serve`, shown by Debian's chromium without a GPU. Milliseconds are medians of five, from the click (for the
-table: from the navigation) to the second frame after; memory is the resident set of the server.
+`python -m benchmarks.page`: 500 services with 5,000 edges, and 5,000 with 50,000, through the broker that
+WHOCALLS_TEST_KAFKA chooses into `whocalls serve`, shown by Debian's chromium without a GPU. Milliseconds are medians of
+five, from the click (for the table: from the navigation) to the second frame after; memory is the resident set.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.report import Figures, report
 from callgraph.records import Edge, Workload
-from callgraph.settings import TopicSettings
+from callgraph.settings import KafkaSettings, TopicSettings
 from sink_exporter.graph import EXTERNAL
+from tests.brokers import choose_broker, make_broker
 from tests.page.browser import SIZE, launch_chromium
 from tests.page.serving import ServeProcess, Topic
-from whocalls.embedded_broker import EmbeddedBroker
 
 SIZES = ((500, 5_000, 25), (5_000, 50_000, 100))
 RUNS = 5
@@ -81,19 +81,27 @@ def main() -> None:
 
 
 def _measure(browser: Browser, folder: Path, edges: list[Edge]) -> dict[str, float]:
-    with EmbeddedBroker(folder / "broker") as broker:
-        topic = Topic(broker.kafka_settings, TopicSettings(prefix="bench-page.", create=True, partitions=4))
-        topic.publish(*edges)
-        served = ServeProcess(folder, environment=topic.environment)
-        started = time.monotonic()
-        served.start()
-        figures = {"ready_s": time.monotonic() - started}
-        page = browser.new_page(viewport=SIZE)
-        figures |= _measure_page(page, served.address)
-        figures["live_s"] = _measure_update(page, topic, edges[0])
-        figures["server_mib"] = served.resident_bytes() / _MIB
-        page.close()
-        served.stop()
+    broker = make_broker(choose_broker()[0], folder / "broker")
+    broker.start()
+    try:
+        return _measure_server(browser, folder, broker.kafka_settings, edges)
+    finally:
+        broker.stop()
+
+
+def _measure_server(browser: Browser, folder: Path, kafka: KafkaSettings, edges: list[Edge]) -> dict[str, float]:
+    topic = Topic(kafka, TopicSettings(prefix="bench-page.", create=True, partitions=4))
+    topic.publish(*edges)
+    served = ServeProcess(folder, environment=topic.environment)
+    started = time.monotonic()
+    served.start()
+    figures = {"ready_s": time.monotonic() - started}
+    page = browser.new_page(viewport=SIZE)
+    figures |= _measure_page(page, served.address)
+    figures["live_s"] = _measure_update(page, topic, edges[0])
+    figures["server_mib"] = served.resident_bytes() / _MIB
+    page.close()
+    served.stop()
     return figures
 
 

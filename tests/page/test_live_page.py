@@ -110,11 +110,18 @@ def test_a_lost_connection_is_said_and_resumes_after_a_restart(browser, served, 
     assert [each for each in window.problems if "Failed to load resource" not in each] == []
 
 
-def test_a_page_behind_a_token_asks_for_it_once(browser, topic, tmp_path):
+@pytest.fixture
+def guarded(topic, tmp_path):
+    """A page that wants a token."""
     (tmp_path / "token").write_text("open sesame\n")
-    served = ServeProcess(tmp_path, f"--page-token-file={tmp_path / 'token'}", environment=topic.environment).start()
+    process = ServeProcess(tmp_path, f"--page-token-file={tmp_path / 'token'}", environment=topic.environment).start()
+    yield process
+    process.stop()
+
+
+def test_a_page_behind_a_token_asks_for_it_once(browser, guarded):
     window = Window(browser)
-    window.page.goto(served.address)
+    window.page.goto(guarded.address)
     window.page.get_by_role("textbox", name="Token").fill("open sesame")
     window.page.get_by_role("button", name="Go on").click()
     expect(window.page.locator(".shown")).to_have_text("28 services · 38 calls")
@@ -122,7 +129,6 @@ def test_a_page_behind_a_token_asks_for_it_once(browser, topic, tmp_path):
     expect(window.page.locator(".status.live")).to_be_visible()
     window.context.close()
     assert [each for each in window.problems if "401" not in each] == []
-    served.stop()
 
 
 def test_a_call_that_is_only_seen_again_moves_its_last_seen(served, window, topic):
