@@ -122,6 +122,13 @@ METRICS: tuple[Metric, ...] = (
         labels=("topic", "partition"),
     ),
     Metric(
+        name="whocalls_processor_unfinished_age_seconds",
+        kind="gauge",
+        about="Age of the oldest record of the partition that was taken and is not finished; 0: none is.",
+        program="processor",
+        labels=("topic", "partition"),
+    ),
+    Metric(
         name="whocalls_processor_held_observations",
         kind="gauge",
         about="Observations that wait for the inventory's watermark or in the late table.",

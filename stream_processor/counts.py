@@ -30,6 +30,10 @@ class Counts:
         """Set a gauge."""
         self._of(name, labels).set(value)
 
+    def forget(self, name: str, /) -> None:
+        """Drop all label values of a metric."""
+        self._metrics[f"whocalls_processor_{name}"].clear()
+
     def exposition(self) -> bytes:
         """Render the text exposition format."""
         return generate_latest(self._registry)

@@ -57,6 +57,11 @@ class Ledger(Generic[T]):
         entries = self._open.get(partition)
         return entries[0].offset if entries else None
 
+    def oldest(self, partition: Partition) -> T | None:
+        """Return the oldest open record; None when nothing is open."""
+        entries = self._open.get(partition)
+        return entries[0].handle if entries else None
+
     def taken(self, partition: Partition) -> int | None:
         """Return the offset up to which everything was taken; None when nothing was."""
         last = self._taken.get(partition)

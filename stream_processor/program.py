@@ -21,6 +21,7 @@ from callgraph.errors import TopicError, UnreachableError, WhocallsError
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
 from callgraph.topics import full_name
+from stream_processor.allocator import give_memory_back
 from stream_processor.event_loop import EventLoopPolicy
 from stream_processor.health import Progress, Verdict, judge_readiness
 from stream_processor.lag import Lag, measure_lag
@@ -45,6 +46,7 @@ def run_processor(
     log: Logger,
 ) -> None:
     """Attribute observations and fold them into the call graph until SIGTERM. Raises WhocallsError."""
+    give_memory_back()
     settings = WorkerSettings(cluster, kafka, topics, attribution, processor)
     listener = bind(processor.listen)
     try:
@@ -145,7 +147,7 @@ class _Process:
         if shift is None:
             return progress.judge_silence("no partitions assigned", now=time.monotonic())
         try:
-            lag = await measure_lag(self._app.consumer, shift)
+            lag = await measure_lag(self._app.consumer, shift, now=time.time())
         except TimeoutError:
             return progress.judge_silence("no answer from Kafka", now=time.monotonic())
         self._show(lag)
@@ -153,8 +155,11 @@ class _Process:
         return progress.judge(lag.taken, untaken=lag.untaken, full=full, now=time.monotonic())
 
     def _show(self, lag: Lag) -> None:
-        for (topic, partition), left in lag.unfinished.items():
-            self._worker.counts.set("lag_records", left, topic=topic, partition=str(partition))
+        counts = self._worker.counts
+        for name, found in (("lag_records", lag.unfinished), ("unfinished_age_seconds", lag.ages)):
+            counts.forget(name)  # partitions that others own by now
+            for (topic, partition), value in found.items():
+                counts.set(name, value, topic=topic, partition=str(partition))
 
     def _metrics(self) -> bytes:
         worker, cluster = self._worker, self._settings.cluster

@@ -14,6 +14,16 @@ def test_a_finished_record_waits_for_the_one_before_it():
     assert ledger.settle(first) == ["ten", "eleven"]
 
 
+def test_the_oldest_open_record_is_known_until_it_is_finished():
+    ledger = Ledger()
+    first = ledger.open(PARTITION, 10, "ten")
+    second = ledger.open(PARTITION, 11, "eleven")
+    ledger.settle(second)
+    assert (ledger.oldest(PARTITION), ledger.oldest(("raw", 4))) == ("ten", None)
+    ledger.settle(first)
+    assert ledger.oldest(PARTITION) is None
+
+
 def test_partitions_do_not_wait_for_each_other():
     ledger = Ledger()
     ledger.open(PARTITION, 10, "held")
