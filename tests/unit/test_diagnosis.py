@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from callgraph.settings import KafkaSettings, TopicSettings
+from tests.deployment.chart import ROOT
 from tests.end_to_end.processes import run_whocalls
 from whocalls.diagnosis.finding import exit_code, fail, fail_with, ok, render_json, render_text, skip, warn
 from whocalls.diagnosis.kafka import KafkaFacts, Shape, check_kafka
@@ -69,3 +73,16 @@ def test_the_command_ends_with_the_code_and_prints_a_line_for_each_check():
     assert ended.returncode == 6
     assert ended.stdout.splitlines()[0] == "[ ok ] kafka.names       127.0.0.1:1 is 127.0.0.1"
     assert ended.stderr == ""
+
+
+def test_every_check_of_the_doctor_is_broken_in_a_test():
+    judging = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "whocalls" / "diagnosis").glob("*.py"))
+    checks = set(re.findall(r'"((?:kafka|rbac|stream|export|agent)\.[a-z]+)"', judging))
+    tests = [*(ROOT / "tests" / "integration").glob("test_doctor_*.py"), Path(__file__)]
+    said = "".join(path.read_text(encoding="utf-8") for path in tests)
+    broken = set(re.findall(r'\.(?:failed|warned|of)\("([a-z.]+)"\)', said))
+    broken |= {
+        name for pair in re.findall(r'\("\w+", "([a-z.]+)", "|each\.check == "([a-z.]+)"', said) for name in pair
+    }
+    assert len(checks) > 25
+    assert checks - broken == set()
