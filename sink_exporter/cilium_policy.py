@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from sink_exporter.graph import CallGraph
 from sink_exporter.kube_facts import KubeFacts, Selector
-from sink_exporter.network_policy import Direction, group_by_ports, single_address, write_metadata, write_selector
+from sink_exporter.network_policy import (
+    Direction,
+    group_by_ports,
+    note_unknown_ports,
+    single_address,
+    write_metadata,
+    write_selector,
+)
 from sink_exporter.policy_drafts import Allowance, Draft, Peer, PodPort, describe_peers, draft_policies
 from sink_exporter.yaml_block import Value, emit_yaml
 
@@ -28,21 +35,22 @@ def render_cilium_policies(graph: CallGraph, facts: KubeFacts, *, direction: Dir
 
 def _policy_of(draft: Draft, direction: Direction) -> dict[str, Value] | None:
     spec: dict[str, Value] = {}
-    left_open: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for name, side, allowances in (("ingress", "from", draft.ingress), ("egress", "to", draft.egress)):
         if direction not in (name, "both") or not allowances:
             continue
         unsayable = [one for one in allowances if one.peer.kind not in _PEER_FIELDS]
         if unsayable:
-            left_open[f"whocalls.dev/{name}-left-open"] = f"cannot select {describe_peers(unsayable)}"
+            notes[f"whocalls.dev/{name}-left-open"] = f"cannot select {describe_peers(unsayable)}"
         else:
+            notes |= note_unknown_ports(name, allowances)
             spec[name] = [*([_DNS_RULE] if side == "to" else []), *_rules(side, allowances, draft.workload.namespace)]
     if not spec:
         return None
     return {
         "apiVersion": "cilium.io/v2",
         "kind": "CiliumNetworkPolicy",
-        "metadata": write_metadata(draft, left_open),
+        "metadata": write_metadata(draft, notes),
         "spec": {"endpointSelector": write_selector(draft.selector)} | spec,
     }
 

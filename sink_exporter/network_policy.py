@@ -39,28 +39,29 @@ def render_network_policies(graph: CallGraph, facts: KubeFacts, *, direction: Di
 
 def _policy_of(draft: Draft, direction: Direction) -> dict[str, Value] | None:
     rules: dict[str, list[Value]] = {}
-    left_open: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for name, key, allowances in (("Ingress", "from", draft.ingress), ("Egress", "to", draft.egress)):
         if direction not in (name.lower(), "both") or not allowances:
             continue
         unsayable = [one for one in allowances if one.peer.kind not in _CAN_SAY]
         if unsayable:
-            left_open[f"whocalls.dev/{name.lower()}-left-open"] = f"cannot select {describe_peers(unsayable)}"
+            notes[f"whocalls.dev/{name.lower()}-left-open"] = f"cannot select {describe_peers(unsayable)}"
         else:
             rules[name] = _rules(key, allowances, home=draft.workload.namespace)
+            notes |= note_unknown_ports(name.lower(), allowances)
     if not rules:
         return None
     if "Egress" in rules:
         rules["Egress"].insert(0, {"to": _DNS_PEERS, "ports": _DNS_PORTS})
-    return _document(draft, rules, left_open)
+    return _document(draft, rules, notes)
 
 
-def _document(draft: Draft, rules: dict[str, list[Value]], left_open: dict[str, str]) -> dict[str, Value]:
+def _document(draft: Draft, rules: dict[str, list[Value]], notes: dict[str, str]) -> dict[str, Value]:
     spec: dict[str, Value] = {"podSelector": write_selector(draft.selector), "policyTypes": tuple(rules)}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": write_metadata(draft, left_open),
+        "metadata": write_metadata(draft, notes),
         "spec": spec | {name.lower(): rule for name, rule in rules.items()},
     }
 
@@ -73,6 +74,12 @@ def write_metadata(draft: Draft, notes: dict[str, str]) -> dict[str, Value]:
         "labels": {"app.kubernetes.io/managed-by": "whocalls"},
         "annotations": {"whocalls.dev/evidence": ",".join(draft.evidence)} | notes,
     }
+
+
+def note_unknown_ports(side: str, allowances: Iterable[Allowance]) -> dict[str, str]:
+    """Write the annotation that names the peers whose ports nobody saw, and whom every port is therefore open to."""
+    unknown = [one for one in allowances if not one.ports]
+    return {f"whocalls.dev/{side}-ports-not-known": describe_peers(unknown)} if unknown else {}
 
 
 def write_selector(selector: Selector) -> dict[str, Value]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from xml.etree import ElementTree as ET
 
@@ -246,6 +247,11 @@ INTENTS_SCHEMA = {
         "apiVersion": {"const": "k8s.otterize.com/v2beta1"},
         "kind": {"const": "ClientIntents"},
         "metadata": {"type": "object", "required": ["name", "namespace"]},
+        "status": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"upToDate": {"type": "boolean"}, "observedGeneration": {"type": "integer"}},
+        },
         "spec": {
             "type": "object",
             "required": ["workload", "targets"],
@@ -261,7 +267,7 @@ INTENTS_SCHEMA = {
                         "additionalProperties": False,
                         "properties": {
                             "kubernetes": {"$ref": "#/$defs/named"},
-                            "service": {"$ref": "#/$defs/named"},
+                            "service": {"$ref": "#/$defs/service"},
                             "internet": {
                                 "type": "object",
                                 "additionalProperties": False,
@@ -278,6 +284,12 @@ INTENTS_SCHEMA = {
         },
     },
     "$defs": {
+        "service": {
+            "type": "object",
+            "required": ["name"],
+            "additionalProperties": False,
+            "properties": {"name": {"type": "string"}},
+        },
         "named": {
             "type": "object",
             "required": ["name"],
@@ -293,6 +305,8 @@ def test_client_intents_have_the_fields_of_the_resource(graph):
     for document in yaml.safe_load_all(render_graph(graph, "clientintents")):
         if document:
             jsonschema.validate(document, INTENTS_SCHEMA)
+    for document in json.loads(render_graph(graph, "clientintents-json")):
+        jsonschema.validate(document, INTENTS_SCHEMA)
 
 
 @given(graphs)

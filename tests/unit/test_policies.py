@@ -131,8 +131,19 @@ def test_egress_always_allows_dns():
 
 
 def test_calls_known_from_dns_alone_are_allowed_on_every_port():
-    (policy,) = load_policies(render_network_policies(build_graph([edge_of(WEB, API)]), FACTS))
-    assert "ports" not in policy["spec"]["ingress"][0]
+    for render, field in ((render_network_policies, "ports"), (render_cilium_policies, "toPorts")):
+        (policy,) = load_policies(render(build_graph([edge_of(WEB, API)]), FACTS))
+        assert field not in policy["spec"]["ingress"][0]
+        assert policy["metadata"]["annotations"]["whocalls.dev/ingress-ports-not-known"] == "shop/web"
+
+
+@given(graphs)
+def test_no_draft_isolates_without_a_rule(graph):
+    ends = {end for arrow in graph.arrows for end in (arrow.client, arrow.server)}
+    facts = facts_of(*(deployment(end.name, end.namespace, end.kind) for end in ends if end.kind == "Deployment"))
+    for policy in load_policies(render_network_policies(graph, facts, direction="both")):
+        assert policy["spec"]["policyTypes"]
+        assert all(policy["spec"][side.lower()] for side in policy["spec"]["policyTypes"])
 
 
 def test_a_port_that_no_service_has_is_the_pods_own():
