@@ -114,19 +114,19 @@ def _list_graphs(folder: Path) -> list[Path]:
 
 def _follow(reader: EdgeReader, exporter: ExporterSettings, run: _Run, stopped: threading.Event) -> None:
     due = time.monotonic() + exporter.interval_seconds
-    exported = _revision(reader.table, exporter)
+    exported = find_revision(reader.table, exporter)
     while not stopped.is_set():
         reader.follow()
         run.status.beat()
         if time.monotonic() >= due:
-            revision = _revision(reader.table, exporter)
+            revision = find_revision(reader.table, exporter)
             exported = revision if _try_export(reader, exporter, run, changed=revision != exported) else exported
             due = time.monotonic() + exporter.interval_seconds
-    if _revision(reader.table, exporter) != exported:
+    if find_revision(reader.table, exporter) != exported:
         _export(reader, exporter, run)
 
 
-def _revision(table: EdgeTable, exporter: ExporterSettings) -> tuple[int, frozenset[EdgeKey]]:
+def find_revision(table: EdgeTable, exporter: ExporterSettings) -> tuple[int, frozenset[EdgeKey]]:
     """Return what changes when the files may: a number, and the edges that were not seen for too long."""
     number = table.shape_revision if are_tracked(exporter.formats) else table.revision
     since = _wanted(exporter, now=time.time_ns()).since

@@ -295,7 +295,7 @@ INTENTS_SCHEMA = {
             "required": ["name"],
             "additionalProperties": False,
             "properties": {"name": {"type": "string"}, "kind": {"type": "string"}},
-        }
+        },
     },
 }
 
