@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from callgraph.records import Workload
-from sink_exporter.graph import GROUP, CallGraph, assemble_graph, is_external
+from sink_exporter.graph import GROUP, CallGraph, assemble_graph
 
 LabelsOf = Callable[[Workload], Mapping[str, str]]
 
@@ -39,7 +39,7 @@ def group_by_label(graph: CallGraph, key: str, labels_of: LabelsOf) -> CallGraph
 
     @cache
     def group_of(workload: Workload) -> Workload:
-        value = None if is_external(workload) else labels_of(workload).get(key)
+        value = labels_of(workload).get(key)
         return Workload(cluster=workload.cluster, namespace=key, kind=GROUP, name=value) if value else workload
 
     grouped = (replace(arrow, client=group_of(arrow.client), server=group_of(arrow.server)) for arrow in graph.arrows)

@@ -63,6 +63,14 @@ def test_the_port_of_a_service_is_tried_as_the_port_of_its_pods():
     assert wrong.startswith("blocked: shop/web -> shop/api (80/TCP)")
 
 
+def test_a_port_that_may_mean_two_of_the_pods_is_open_where_one_is():
+    facts = facts_of(deployment("web"), deployment("api"), service("api", port=8080, target=9090))
+    for port in (8080, 9090):
+        assert report_of([call(WEB, API, 8080)], ingress_policy("api", from_app("web", port)), facts=facts) == ""
+    closed = report_of([call(WEB, API, 8080)], ingress_policy("api", from_app("web", 80)), facts=facts)
+    assert closed.startswith("blocked: shop/web -> shop/api (8080/TCP)")
+
+
 def test_both_ends_that_are_in_the_way_are_named():
     egress = ingress_policy("web") | {
         "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Egress"]}
@@ -102,7 +110,9 @@ def test_what_one_side_allows_and_the_other_forbids_is_not_allowed():
 
 
 def test_dns_that_egress_allows_is_no_call_that_was_missed():
-    facts = facts_of(deployment("web"), deployment("coredns", "kube-system"))
+    coredns = deployment("coredns", "kube-system")
+    coredns["spec"]["template"]["metadata"]["labels"]["k8s-app"] = "kube-dns"
+    facts = facts_of(deployment("web"), deployment("api"), service("api"), coredns)
     text = render_network_policies(build_graph([call(WEB, API)]), FACTS, direction="egress")
     assert check_policies(build_graph([call(WEB, API)]), parse_policies(text.encode(), "it"), facts).unseen == ()
 

@@ -63,6 +63,12 @@ def test_egress_rules_alone_isolate_in_both_directions():
     assert obstacles([both], API, JOB) == []
 
 
+def test_egress_rules_without_types_isolate_for_egress_too():
+    some = {"to": [{"podSelector": {"matchLabels": {"app": "x"}}}]}
+    assert obstacles([policy({"egress": [some]})], API, JOB) == ["egress shop/p"]
+    assert obstacles([policy({"egress": [some], "policyTypes": ["Ingress"]})], API, JOB) == []
+
+
 def test_policy_types_alone_decide_where_they_stand():
     assert obstacles([policy({"policyTypes": ["Egress"]})], JOB, API) == []
     assert obstacles([policy({"policyTypes": ["Egress"]})], API, JOB) == ["egress shop/p"]

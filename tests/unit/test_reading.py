@@ -1,13 +1,16 @@
 """The reading commands on an exported graph: what they print, and the exit code that a pipeline acts on."""
 
 import json
+import time
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from callgraph.errors import ConfigurationError, InputError, WhocallsError
 from callgraph.records import Edge, Workload
 from sink_exporter.graph import build_graph
+from sink_exporter.render_json import render_json
 from sink_exporter.render_yaml import render_yaml
 from whocalls.command import whocalls
 from whocalls.shop import shop_objects
@@ -62,6 +65,44 @@ def test_a_filter_keeps_the_calls_that_it_names(after):
 def test_an_empty_result_says_on_stderr_that_the_filter_is_why(after):
     result = CliRunner().invoke(whocalls, ["list", "--input", after, "--to", "nobody"], standalone_mode=False)
     assert (result.stdout, result.stderr) == ("", "no call passes the filters\n")
+
+
+@pytest.fixture
+def busy(tmp_path):
+    """A graph with a call of DNS, seen at different times."""
+    dns = msgspec.structs.replace(
+        edge("web", "coredns", 53),
+        server=Workload(cluster="prod", namespace="kube-system", kind="Deployment", name="coredns"),
+        last_seen=time.time_ns(),
+    )
+    path = tmp_path / "busy.json"
+    path.write_text(render_json(build_graph([edge("web", "cart"), dns])))
+    return str(path)
+
+
+def test_what_is_drawn_leaves_infrastructure_out_and_says_how_much(busy):
+    result = CliRunner().invoke(whocalls, ["list", "--input", busy], standalone_mode=False)
+    assert result.stdout == "web in namespace shop calls:\n  - cart\n"
+    assert result.stderr == "1 calls of infrastructure are hidden (--infrastructure shows them)\n"
+    assert "coredns" in run("list", "--input", busy, "--infrastructure")[0]
+
+
+@pytest.mark.parametrize("name", ["yaml", "json", "jsonl", "csv", "clientintents"])
+def test_what_is_read_again_holds_everything_unless_told_otherwise(busy, name):
+    assert "coredns" in run("export", name, "--input", busy)[0]
+    assert "coredns" not in run("export", name, "--input", busy, "--no-infrastructure")[0]
+
+
+def test_since_keeps_what_was_seen_lately(busy):
+    assert run("list", "--input", busy, "--infrastructure", "--since", "1h")[0] == (
+        "web in namespace shop calls:\n  - coredns in namespace kube-system\n"
+    )
+
+
+def test_since_says_where_the_input_knows_no_times(after):
+    result = CliRunner().invoke(whocalls, ["list", "--input", after, "--since", "1h"], standalone_mode=False)
+    assert "web in namespace shop calls" in result.stdout
+    assert "does not say when some calls were seen" in result.stderr
 
 
 def test_show_names_callers_and_callees(after):

@@ -72,8 +72,28 @@ def read_partitions(records, partitions, random):
     return build_graph(table.edges())
 
 
+# Few workloads, so that arrows have several edges.
+near = st.sampled_from([Workload(cluster="c", namespace="n", kind="Deployment", name=name) for name in "ab"])
+parallel_edges = st.builds(
+    lambda client, server, port, evidence, names: edge_of(
+        client,
+        server,
+        server_port=port,
+        network_transport="tcp" if port else None,
+        evidence=tuple(sorted(evidence)),
+        dns_names=tuple(sorted(names)),
+        nodes=tuple(sorted(names)),
+    ),
+    *(near, near, st.sampled_from([None, 80, 443, 9]), st.sets(st.sampled_from(["dns", "socket", "syn"]), min_size=1)),
+    st.sets(st.sampled_from("xyz")),
+)
+
+
 @every_format
-@given(edge_lists, st.integers(1, 8), st.integers(1, 8), st.randoms(use_true_random=False))
+@given(
+    edge_lists | st.lists(parallel_edges, max_size=8),
+    *(st.integers(1, 8), st.integers(1, 8), st.randoms(use_true_random=False)),
+)
 def test_shuffled_repeated_and_repartitioned_records_give_the_same_bytes(name, edges, some, others, random):
     edges = list({key_of(edge): edge for edge in edges}.values())
     shuffled = random.sample(edges, len(edges))

@@ -134,9 +134,10 @@ def test_intents_that_were_exported_from_a_graph_fit_it(here, graph):
 def test_intents_without_kinds_mean_the_workload_of_that_name(here):
     (here / "intents.yaml").write_text(
         "apiVersion: k8s.otterize.com/v2beta1\nkind: ClientIntents\nmetadata: {name: api, namespace: shop}\n"
-        "spec: {workload: {name: api}, targets: [{kubernetes: {name: db.data}}, {sql: {name: x}}]}\n"
+        "spec: {workload: {name: api}, targets: [{kubernetes: {name: db.data}}, {sql: {name: x}},\n"
+        "  {kafka: {name: log.data, topics: [{name: t, operations: [consume]}]}}]}\n"
     )
-    (here / "seen.yaml").write_text(render_yaml(graph_of((API, DB))))
+    (here / "seen.yaml").write_text(render_yaml(graph_of((API, DB), (API, workload("log", "data", "StatefulSet")))))
     result = CliRunner().invoke(whocalls, ["diff", "intents.yaml", "seen.yaml"], standalone_mode=False)
     assert (result.stdout, result.return_value) == ("", 0)
     assert result.stderr == "1 targets of the intents are no workload and are not compared\n"
