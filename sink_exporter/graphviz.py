@@ -25,8 +25,8 @@ def draw_picture(dot: str, form: str, *, arrows: int) -> bytes:
             f"drawing {form} needs Graphviz: there is no program {engine!r} in PATH (install the package graphviz, or "
             "export dot and draw it elsewhere)"
         )
-    # Arrows of sfdp run through boxes unless it is told otherwise.
-    command = [program, f"-T{form}", *(("-Goverlap=prism", "-Gsplines=true") if engine == "sfdp" else ())]
+    # Boxes of sfdp lie upon each other unless it is told otherwise.
+    command = [program, f"-T{form}", *(("-Goverlap=prism",) if engine == "sfdp" else ())]
     try:
         drawn = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=_LONGEST_SECONDS, check=False)  # noqa: S603  (no shell)
     except subprocess.TimeoutExpired as error:

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from callgraph.records import Workload
 from sink_exporter.filters import Filter, build_check, is_infrastructure
 from sink_exporter.graph import Arrow, CallGraph, is_external
-from sink_exporter.kube_facts import KubeFacts
+from sink_exporter.kube_facts import KubeFacts, Selector
 from sink_exporter.policy_drafts import PodPort, find_pod_ports, is_address, workloads_behind
 from sink_exporter.policy_rules import (
     End,
@@ -114,6 +115,7 @@ class _Check:
         self._policies = policies
         self._facts = facts
         self._end_of = lru_cache(maxsize=None)(self._build_end)
+        self._meant: dict[bytes, tuple[str, ...]] = {}
         self._houses: dict[str, list[Workload]] = {}
         for (namespace, kind, name), known in facts.workloads.items():
             if not known.host_network:
@@ -206,10 +208,18 @@ class _Check:
         """Return the workloads that a rule selects, but not infrastructure: DNS is allowed to all and never a call."""
         found: dict[Workload, None] = {}
         for peer in rule.peers:
-            houses = (home,) if peer.namespace_selector is None else tuple(self._houses)
+            houses = (home,) if peer.namespace_selector is None else self._list_houses(peer.namespace_selector)
             candidates = (one for house in houses for one in self._list_workloads(house))
             found |= {one: None for one in candidates if is_peer(peer, self._end_of(one), home=home)}
         return [one for one in found if not is_infrastructure(one)]
+
+    def _list_houses(self, selector: Selector) -> tuple[str, ...]:
+        """Return the namespaces that a selector means; thousands of peers name the same few."""
+        key = msgspec.json.encode(selector)
+        if key not in self._meant:
+            labels = {house: self._facts.namespace_labels(house) for house in self._houses}
+            self._meant[key] = tuple(house for house in labels if selects(selector, labels[house]))
+        return self._meant[key]
 
     def _list_workloads(self, namespace: str) -> list[Workload]:
         return self._houses.get(namespace, [])
