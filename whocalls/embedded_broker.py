@@ -72,7 +72,8 @@ class EmbeddedBroker:
         binary = find_binary()
         self.port = reserve_port(self._asked_port)
         folder = self._make_folder()
-        log = folder / "broker.log"
+        # A log of its own: another broker in the same folder may still be writing to its own.
+        log = folder / f"broker-{self.port}.log"
         command = [binary, "start", "--only", "kafka", "--data-dir", str(folder)]
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603  (the binary of the package that we pin)
