@@ -72,9 +72,11 @@ def find_client(
 def _without_pod(inventory: ClusterInventory, address: str, moment: Moment, owner: Ownership | None) -> ClientEnd:
     if inventory.services.is_api_server(address, None, moment):
         return ClientEnd(api_server(inventory.name), None, None, wait=False)
+    if owner is not None and owner.reason is not None:
+        return _refused(owner.reason, address, wait=True)
     side = inventory.space.side(address, moment)
     if side == "inside":
-        return _refused((owner and owner.reason) or "unknown_client_ip", address, wait=True)
+        return _refused("unknown_client_ip", address, wait=True)
     return _refused("external_client", address, wait=side == "perhaps")
 
 

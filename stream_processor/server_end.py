@@ -184,8 +184,10 @@ def _at_pod(inventory: ClusterInventory, address: str, moment: Moment, port: Por
     owner = owner_at(inventory, address, moment)
     if owner is None or not owner.begun:
         side = inventory.space.side(address, moment)
-        reason: Reason = (owner and owner.reason) or "unknown_server_ip"
-        return _refused(address, reason) if side == "inside" else _Found(wait=side == "perhaps")
+        # A public address that was a pod's at another time is hardly anybody else's.
+        if side == "inside" or (owner is not None and side == "outside"):
+            return _refused(address, (owner and owner.reason) or "unknown_server_ip")
+        return _Found(wait=side == "perhaps")
     if owner.workload is None:
         return _refused(address, owner.reason or "no_owner_at_time")
     server = Server(owner.workload, None, port.number if port else None, owner.pod)

@@ -177,6 +177,16 @@ CASES = [
         (FRONTEND_ID, "shop/StatefulSet/pool"),
     ),
     case(
+        "R11 A public address that a pod gets was nobody's before, not somebody's outside.",
+        [*NODES, FRONTEND],
+        [
+            watch(101, "ADDED", pod("public-0", "198.18.0.5", start=100)),
+            conn(10, "10.0.0.5", "198.18.0.5", at=150),
+            conn(11, "198.18.0.5", "10.0.0.5", at=150),
+        ],
+        refused=[(1, "server", "no_owner_at_time"), (2, "client", "no_owner_at_time")],
+    ),
+    case(
         "R12.1 Both nodes' sightings and both kinds of socket are one edge.",
         SHOP,
         [
