@@ -19,6 +19,7 @@ _SOURCES = {
     "socket": "a connection between the two was found open",
     "syn": "the client was seen opening a connection",
 }
+_BY_HAND = "added by hand"
 
 
 def render_workloads(graph: CallGraph, pattern: str) -> str:
@@ -49,11 +50,15 @@ def _section(title: str, arrows: list[Arrow], end: str) -> Iterator[str]:
     for arrow in arrows:
         other: Workload = getattr(arrow, end)
         name = "/".join(filter(None, (other.namespace, other.name)))
-        yield f"    - {escape_control(name)} ({', '.join((*arrow.via, *arrow.ports))})\n"
+        known = (*((_BY_HAND,) if arrow.manual else ()), *arrow.via, *arrow.ports)
+        evidence = f" ({', '.join(known)})" if known else ""
+        yield f"    - {escape_control(name)}{evidence}\n"
 
 
 def _evidence(title: str, arrow: Arrow) -> Iterator[str]:
     yield f"{title}\n"
+    if arrow.manual:
+        yield f"  {_BY_HAND}: nothing was seen\n"
     for source in arrow.via:
         yield f"  {source}: {_SOURCES[source]}\n"
     yield from _list("ports", arrow.ports)

@@ -22,6 +22,7 @@ from sink_exporter.policy_check import PolicyReport, check_policies, filter_repo
 from sink_exporter.policy_formats import POLICY_FORMATS, render_policies
 from sink_exporter.policy_report import render_policy_report
 from sink_exporter.policy_rules import PolicySet
+from sink_exporter.render_json import render_json_lines
 from whocalls.cluster_facts import load_facts
 from whocalls.git_export import git_options
 from whocalls.options import settings_options, take_settings
@@ -125,12 +126,15 @@ def show_command(workload: str, input_file: str | None, **parameters: Any) -> No
 @click.command("why")
 @click.argument("client", metavar="CLIENT")
 @click.argument("server", metavar="SERVER")
+@click.option("-o", "--output", type=click.Choice(["text", "jsonl"]), default="text", show_default=True)
 @input_options
 @settings_options("kafka", "topics")
-def why_command(client: str, server: str, input_file: str | None, **parameters: Any) -> None:
+def why_command(client: str, server: str, output: str, input_file: str | None, **parameters: Any) -> None:
     """The evidence of a call: names asked for, ports, nodes, first and last seen, raw batches to look at."""
     graph = _read(input_file, take_settings(parameters))
-    _print_or_fail(render_evidence(graph, client, server), f"no call from {client!r} to {server!r} was seen")
+    meant = filter_graph(graph, Filter(clients=(client,), servers=(server,)))
+    text = render_json_lines(meant) if output == "jsonl" else render_evidence(meant, client, server)
+    _print_or_fail(text, f"no call from {client!r} to {server!r} was seen")
 
 
 @click.command("diff")

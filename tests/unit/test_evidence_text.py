@@ -3,7 +3,7 @@
 from hypothesis import given
 
 from sink_exporter.evidence_text import render_evidence, render_workloads
-from sink_exporter.graph import build_graph
+from sink_exporter.graph import Arrow, CallGraph, build_graph
 from tests.graphs import edge_of, graphs, workload
 
 WEB, API, DB = workload("web"), workload("api"), workload("db", "data", "StatefulSet")
@@ -59,6 +59,14 @@ def test_a_call_is_explained_by_its_evidence():
         "  last seen: 2023-11-14T22:14:20.5Z\n"
         "  observations: 7\n"
         "  raw records (topic/partition/offset): dns-answers/0/12\n"
+    )
+
+
+def test_a_call_that_somebody_added_says_so():
+    added = CallGraph(calls=(Arrow(client=WEB, server=DB, manual=True), Arrow(client=WEB, server=API)))
+    assert render_evidence(added, "web", "db") == "shop/web -> data/db\n  added by hand: nothing was seen\n"
+    assert render_workloads(added, "web") == (
+        "web (Deployment in namespace shop)\n  calls:\n    - data/db (added by hand)\n    - shop/api\n"
     )
 
 

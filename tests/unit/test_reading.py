@@ -121,6 +121,11 @@ def test_why_gives_the_evidence_of_a_call(after):
     assert "ports: 5432/TCP" in run("why", "web", "db", "--input", after)[0]
 
 
+def test_why_gives_the_evidence_to_programs_too(busy):
+    (line,) = run("why", "web", "cart", "--input", busy, "-o", "jsonl")[0].splitlines()
+    assert (json.loads(line)["via"], json.loads(line)["observations"]) == (["syn"], 1)
+
+
 def test_diff_prints_the_new_call_and_returns_3(before, after):
     text, code = run("diff", before, after)
     assert "+ shop/web -> shop/db" in text
