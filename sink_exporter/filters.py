@@ -44,6 +44,7 @@ def filter_graph(graph: CallGraph, wanted: Filter) -> CallGraph:
     passes = build_check(wanted)
     return CallGraph(
         coverage=graph.coverage,
+        owners=graph.owners,
         calls=tuple(filter(passes, graph.calls)),
         external=tuple(filter(passes, graph.external)),
     )

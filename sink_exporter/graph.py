@@ -59,12 +59,13 @@ class Arrow(Struct, frozen=True, kw_only=True, gc=False):
 class CallGraph(Struct, frozen=True, kw_only=True):
     """Who calls whom: arrows within the cluster, and those that leave it; each sorted by client, then server.
 
-    `coverage` says what the graph rests on, where that is known.
+    `coverage` says what the graph rests on, `owners` who answers for a workload; each where that is known.
     """
 
     calls: tuple[Arrow, ...] = ()
     external: tuple[Arrow, ...] = ()
     coverage: Coverage | None = None
+    owners: dict[Workload, str] = {}
 
     @property
     def arrows(self) -> tuple[Arrow, ...]:

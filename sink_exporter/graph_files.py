@@ -34,6 +34,7 @@ class _YamlServer(Struct, frozen=True, kw_only=True):
 class _YamlService(Struct, frozen=True, kw_only=True):
     name: str
     kind: str
+    owner: str | None = None
     calls: tuple[_YamlServer, ...] = ()
     external: tuple[_YamlServer, ...] = ()
 
@@ -65,10 +66,16 @@ class _JsonArrow(Struct, frozen=True, kw_only=True):
     manual: bool = False
 
 
+class _JsonOwner(Struct, frozen=True, kw_only=True):
+    workload: Workload
+    owner: str
+
+
 class _JsonDocument(Struct, frozen=True, kw_only=True):
     apiVersion: Literal["whocalls.dev/v1"]  # noqa: N815  (Kubernetes' spelling)
     kind: Literal["CallGraph"]
     coverage: Coverage | None = None
+    owners: tuple[_JsonOwner, ...] = ()
     calls: tuple[_JsonArrow, ...] = ()
     external: tuple[_JsonArrow, ...] = ()
 
@@ -79,7 +86,7 @@ def parse_graph(content: bytes, name: str) -> CallGraph:
     if not text:
         return CallGraph()
     if not text.startswith(b"{"):
-        return assemble_graph(_parse_yaml(content, name))
+        return _parse_yaml(content, name)
     if b'"apiVersion":"whocalls.dev/' in b"".join(text[:200].split()):
         return _parse_document(text, name)
     return _parse_lines(text, name)
@@ -105,7 +112,8 @@ def _parse_document(text: bytes, name: str) -> CallGraph:
     try:
         document = msgspec.json.decode(text, type=_JsonDocument)
         graph = assemble_graph(_arrow_of(arrow) for arrow in (*document.calls, *document.external))
-        return msgspec.structs.replace(graph, coverage=document.coverage)
+        owners = {one.workload: one.owner for one in document.owners}
+        return msgspec.structs.replace(graph, coverage=document.coverage, owners=owners)
     except (msgspec.DecodeError, ValueError) as error:
         raise InputError(f"{name} is not a {KIND} of {API_VERSION}: {error}") from error
 
@@ -118,13 +126,21 @@ def _arrow_of(arrow: _JsonArrow) -> Arrow:
     return Arrow(**fields)
 
 
-def _parse_yaml(content: bytes, name: str) -> Iterator[Arrow]:
+def _parse_yaml(content: bytes, name: str) -> CallGraph:
+    documents = list(_yaml_documents(content, name))
+    clients = ((_client_of(document, service), service) for document in documents for service in document.services)
+    owners = {client: service.owner for client, service in clients if service.owner is not None}
+    graph = assemble_graph(arrow for document in documents for arrow in _arrows_of(document))
+    return msgspec.structs.replace(graph, owners=owners)
+
+
+def _yaml_documents(content: bytes, name: str) -> Iterator[_YamlDocument]:
     import yaml  # noqa: PLC0415  (0.08 s that JSON does not need)
 
     try:
         for document in yaml.load_all(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if document is not None:
-                yield from _arrows_of(msgspec.convert(document, _YamlDocument))
+                yield msgspec.convert(document, _YamlDocument)
     except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
@@ -136,10 +152,15 @@ def _parse_yaml(content: bytes, name: str) -> Iterator[Arrow]:
 def _arrows_of(document: _YamlDocument) -> Iterator[Arrow]:
     home = document.metadata
     for service in document.services:
-        client = Workload(cluster=home.cluster, namespace=home.namespace, kind=service.kind, name=service.name)
+        client = _client_of(document, service)
         for server in service.calls:
             yield _arrow_to(client, server, home.namespace if server.namespace is None else server.namespace)
         yield from (_arrow_to(client, server, "") for server in service.external)
+
+
+def _client_of(document: _YamlDocument, service: _YamlService) -> Workload:
+    home = document.metadata
+    return Workload(cluster=home.cluster, namespace=home.namespace, kind=service.kind, name=service.name)
 
 
 def _arrow_to(client: Workload, server: _YamlServer, namespace: str) -> Arrow:
@@ -150,4 +171,7 @@ def _arrow_to(client: Workload, server: _YamlServer, namespace: str) -> Arrow:
 
 def merge_graphs(graphs: Iterable[CallGraph]) -> CallGraph:
     """Make one graph of several, as of the files of a folder."""
-    return assemble_graph(arrow for graph in graphs for arrow in graph.arrows)
+    graphs = tuple(graphs)
+    owners = {workload: owner for graph in graphs for workload, owner in graph.owners.items()}
+    merged = assemble_graph(arrow for graph in graphs for arrow in graph.arrows)
+    return msgspec.structs.replace(merged, owners=owners)

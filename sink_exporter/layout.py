@@ -38,9 +38,14 @@ def file_name(namespace: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}%-{sha256(raw).hexdigest()}"
 
 
+def namespace_file(namespace: str) -> str:
+    """Return the path of the canonical file of a namespace."""
+    return f"{NAMESPACE_FOLDER}/{file_name(namespace)}.yaml"
+
+
 def _namespace_files(graph: CallGraph) -> dict[str, bytes]:
     """Put the documents of one namespace, one for each cluster, into one file."""
     documents: dict[str, list[str]] = {}
     for home, document in render_namespaces(graph).items():
-        documents.setdefault(f"{NAMESPACE_FOLDER}/{file_name(home.namespace)}.yaml", []).append(document)
+        documents.setdefault(namespace_file(home.namespace), []).append(document)
     return {path: (HEADER + "---\n".join(parts)).encode() for path, parts in documents.items()}

@@ -6,6 +6,8 @@
       - {from: "monitoring/*", to: "*", reason: scraping}
     rename:                               # a better name, in the same namespace
       - {from: shop/checkout-v2, to: checkout, reason: one service in two deployments}
+    owner:                                # who answers for it; of several entries the first that fits
+      - {of: "shop/*", owner: team-shop}
 
 `NAMESPACE/NAME` or `NAMESPACE/KIND/NAME` is a workload; without a slash it is a name outside the cluster. An entry ends
 after its day `until`. Added calls are marked until they are seen; that, and ignored calls that are gone, is reported.
@@ -24,16 +26,19 @@ from msgspec import Meta, Struct
 from callgraph.errors import InputError
 from callgraph.records import Workload
 from sink_exporter.filters import matches
-from sink_exporter.graph import EXTERNAL, Arrow, CallGraph, assemble_graph, list_clusters
+from sink_exporter.graph import EXTERNAL, Arrow, CallGraph, assemble_graph, is_external, list_clusters
 
 Place = Annotated[str, Meta(pattern=r"^[^/]+(/[^/]+){0,2}$")]
 
 
-class _Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"source": "from", "target": "to"}):
-    source: Place
-    target: Place
+class _Note(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: str = ""
     until: date | None = None
+
+
+class _Entry(_Note, frozen=True, kw_only=True, rename={"source": "from", "target": "to"}):
+    source: Place
+    target: Place
 
 
 class Addition(_Entry, frozen=True, kw_only=True):
@@ -51,7 +56,14 @@ class Renaming(_Entry, frozen=True, kw_only=True):
     """A workload and its better name."""
 
 
-E = TypeVar("E", bound=_Entry)
+class Ownership(_Note, frozen=True, kw_only=True):
+    """Workloads, by a pattern, and who answers for them."""
+
+    of: Place
+    owner: Annotated[str, Meta(min_length=1)]
+
+
+E = TypeVar("E", bound=_Note)
 
 
 class Overrides(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +72,12 @@ class Overrides(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     add: tuple[Addition, ...] = ()
     ignore: tuple[Ignored, ...] = ()
     rename: tuple[Renaming, ...] = ()
+    owner: tuple[Ownership, ...] = ()
+
+    @property
+    def entries(self) -> tuple[_Entry | Ownership, ...]:
+        """All entries of the file."""
+        return *self.add, *self.ignore, *self.rename, *self.owner
 
 
 class Amended(Struct, frozen=True, kw_only=True):
@@ -78,12 +96,12 @@ def parse_overrides(content: bytes, name: str) -> Overrides:
     except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{name} does not say what to override: {reason} (add, ignore and rename hold lists)"
+            f"{name} does not say what to override: {reason} (add, ignore, rename and owner hold lists)"
         ) from error
 
 
 def amend_graph(graph: CallGraph, overrides: Overrides, today: date) -> Amended:
-    """Leave out, rename and add, in this order."""
+    """Leave out, rename and add, in this order, and say who owns what then is there."""
     ignore = _lasting(overrides.ignore, today)
     kept = [arrow for arrow in graph.arrows if not any(_means(entry, arrow) for entry in ignore)]
     seen = assemble_graph(_rename(kept, _lasting(overrides.rename, today)))
@@ -91,13 +109,13 @@ def amend_graph(graph: CallGraph, overrides: Overrides, today: date) -> Amended:
     known = {(arrow.client, arrow.server) for arrow in seen.arrows}
     additions = [(entry, find.arrow_of(entry)) for entry in _lasting(overrides.add, today)]
     new = [arrow for _, arrow in additions if (arrow.client, arrow.server) not in known]
+    whole = assemble_graph((*seen.arrows, *new))
+    owners = _owners(whole, _lasting(overrides.owner, today))
     return Amended(
-        graph=msgspec.structs.replace(assemble_graph((*seen.arrows, *new)), coverage=graph.coverage),
+        graph=msgspec.structs.replace(whole, coverage=graph.coverage, owners=owners),
         now_seen=_describe(entry for entry, arrow in additions if (arrow.client, arrow.server) in known),
         ignored_gone=_describe(entry for entry in ignore if not any(_means(entry, arrow) for arrow in graph.arrows)),
-        expired=_describe(
-            entry for entry in (*overrides.add, *overrides.ignore, *overrides.rename) if not _lasts(entry, today)
-        ),
+        expired=_describe(entry for entry in overrides.entries if not _lasts(entry, today)),
     )
 
 
@@ -128,7 +146,7 @@ def _lasting(entries: tuple[E, ...], today: date) -> list[E]:
     return [entry for entry in entries if _lasts(entry, today)]
 
 
-def _lasts(entry: _Entry, today: date) -> bool:
+def _lasts(entry: _Note, today: date) -> bool:
     return entry.until is None or today <= entry.until
 
 
@@ -150,5 +168,16 @@ def _renamed(workload: Workload, names: dict[str, str]) -> Workload:
     return msgspec.structs.replace(workload, name=name) if name else workload
 
 
-def _describe(entries: Iterable[_Entry]) -> tuple[str, ...]:
-    return tuple(f"{entry.source} -> {entry.target}" for entry in entries)
+def _owners(graph: CallGraph, ownerships: list[Ownership]) -> dict[Workload, str]:
+    if not ownerships:
+        return {}
+    ends = dict.fromkeys(end for arrow in graph.arrows for end in (arrow.client, arrow.server))
+    found = ((end, [entry.owner for entry in ownerships if matches(end, entry.of)]) for end in ends)
+    return {end: owners[0] for end, owners in found if owners and not is_external(end)}
+
+
+def _describe(entries: Iterable[_Entry | Ownership]) -> tuple[str, ...]:
+    return tuple(
+        f"{entry.of}: {entry.owner}" if isinstance(entry, Ownership) else f"{entry.source} -> {entry.target}"
+        for entry in entries
+    )

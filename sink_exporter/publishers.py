@@ -134,10 +134,10 @@ class GitPublisher:
         resumed = self._repository.resume_proposal()
         if resumed:
             amended, files = self._render(graph)
-        difference = compare_files(before, files)
+        difference = compare_files(before, files, amended.graph)
         if not self._settings.allow_shrink:
             check_shrink(difference, len(amended.graph.arrows))
-        step = compare_files(read_export(self._out, files), files) if resumed else difference
+        step = compare_files(read_export(self._out, files), files, amended.graph) if resumed else difference
         written = self._push(files, write_message(step, amended.graph))
         _report(amended, f"{self._settings.path}/{OVERRIDES}", self._log)
         if self._forge is not None and before != files:

@@ -24,6 +24,7 @@ class _Component(NamedTuple):
 
     depends_on: set[str]
     unnamed: set[str]
+    owners: set[str]
     outside: set[str]
 
 
@@ -32,7 +33,8 @@ def render_backstage(graph: CallGraph) -> str:
     components: dict[tuple[str, str], _Component] = {}
     for arrow in graph.arrows:
         client, server = arrow.client, arrow.server
-        component = components.setdefault((client.namespace, client.name), _Component(set(), set(), set()))
+        component = components.setdefault((client.namespace, client.name), _Component(set(), set(), set(), set()))
+        component.owners.update({graph.owners[client]} if client in graph.owners else ())
         if is_external(server):
             component.outside.add(server.name)
         elif not _has_name(server):
@@ -58,7 +60,9 @@ def _document(namespace: str, name: str, component: _Component) -> Iterator[str]
 
 def _component(namespace: str, name: str, component: _Component) -> Iterator[str]:
     yield "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata:\n"
-    yield f"  name: {quote_scalar(name)}\n  namespace: {quote_scalar(namespace)}\nspec:\n  dependsOn:\n"
+    yield f"  name: {quote_scalar(name)}\n  namespace: {quote_scalar(namespace)}\nspec:\n"
+    yield from (f"  owner: {quote_scalar(owner)}\n" for owner in sorted(component.owners)[:1])
+    yield "  dependsOn:\n"
     yield from (f"    - {quote_scalar(reference)}\n" for reference in sorted(component.depends_on))
 
 

@@ -20,8 +20,9 @@ from sink_exporter.timestamps import format_time
 def render_json(graph: CallGraph) -> str:
     """Render the graph as one JSON document."""
     coverage = f'"coverage":{encode_json(graph.coverage)},\n' if graph.coverage else ""
+    owners = f'"owners":{encode_json(_owners(graph))},\n' if graph.owners else ""
     return (
-        f'{{"apiVersion":"{API_VERSION}","kind":"{KIND}",\n{coverage}'
+        f'{{"apiVersion":"{API_VERSION}","kind":"{KIND}",\n{coverage}{owners}'
         f'"calls":[{_lines(graph.calls)}],\n"external":[{_lines(graph.external)}]}}\n'
     )
 
@@ -42,6 +43,11 @@ def encode_arrow(arrow: Arrow) -> str:
         if name in fields:
             fields[name] = format_time(fields[name])
     return encode_json(fields)
+
+
+def _owners(graph: CallGraph) -> list[dict[str, Any]]:
+    ordered = sorted(graph.owners.items(), key=lambda item: (*msgspec.structs.astuple(item[0]), item[1]))
+    return [{"workload": workload, "owner": owner} for workload, owner in ordered]
 
 
 def _lines(arrows: Iterable[Arrow]) -> str:

@@ -6,7 +6,7 @@ times, no nodes). `namespace` and `cluster` of a server are left out where they 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ def render_namespaces(graph: CallGraph) -> dict[Home, str]:
         home = Home(arrow.client.cluster, arrow.client.namespace)
         service = clients.setdefault(home, {}).setdefault(arrow.client, _Service([], []))
         (service.external if is_external(arrow.server) else service.calls).append(arrow)
-    return {home: "".join(_document(home, services)) for home, services in sorted(clients.items())}
+    return {home: "".join(_document(home, services, graph.owners)) for home, services in sorted(clients.items())}
 
 
 class _Service(NamedTuple):
@@ -45,12 +45,14 @@ class _Service(NamedTuple):
     external: list[Arrow]
 
 
-def _document(home: Home, services: dict[Workload, _Service]) -> Iterator[str]:
+def _document(home: Home, services: dict[Workload, _Service], owners: Mapping[Workload, str]) -> Iterator[str]:
     yield f"apiVersion: {API_VERSION}\nkind: {KIND}\nmetadata:\n"
     yield f"  cluster: {quote_scalar(home.cluster)}\n  namespace: {quote_scalar(home.namespace)}\n"
     yield "services:\n"
     for client in sorted(services, key=attrgetter("name", "kind")):
         yield f"  - name: {quote_scalar(client.name)}\n    kind: {quote_scalar(client.kind)}\n"
+        if client in owners:
+            yield f"    owner: {quote_scalar(owners[client])}\n"
         yield from _section("calls", home, services[client].calls)
         yield from _section("external", home, services[client].external)
 

@@ -205,6 +205,27 @@ def test_a_repository_without_the_canonical_files_could_not_tell_changes(tmp_pat
         )
 
 
+def test_one_more_call_in_a_huge_graph_touches_its_namespace_alone(remote, make_publisher):
+    """40,000 calls of 200 namespaces."""
+    edges = [
+        edge_of(
+            workload(f"client-{n % 20}", f"team-{n % 200:03}"), workload(f"server-{n // 200}", f"team-{n % 199:03}")
+        )
+        for n in range(40_000)
+    ]
+    publisher = make_publisher()
+    publisher.publish(build_graph(edges))
+    publisher.publish(build_graph([*edges, edge_of(workload("zz", "team-007"), workload("server-1", "team-007"))]))
+    changed = git(remote, "show", "--numstat", "--format=", "main").splitlines()
+    assert [line.split("\t")[2] for line in changed] == [
+        "callgraph/.whocalls/manifest.json",
+        "callgraph/callgraph.txt",
+        "callgraph/namespaces/team-007.yaml",
+    ]
+    assert changed[1].split("\t")[:2] == ["2", "0"]
+    assert changed[2].split("\t")[1] == "0"
+
+
 def test_killed_at_any_step_the_branch_is_the_old_or_the_new_map(remote, make_publisher, tmp_path):
     """Signal 9 at each git command, sync and rename; afterwards another exporter goes on from what it finds."""
     make_publisher().publish(SHOP)

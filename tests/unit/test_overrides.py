@@ -8,7 +8,7 @@ from hypothesis import given
 from callgraph.errors import InputError
 from sink_exporter.formats import FORMATS, render_graph
 from sink_exporter.graph import CallGraph
-from sink_exporter.graph_files import parse_graph
+from sink_exporter.graph_files import merge_graphs, parse_graph
 from sink_exporter.overrides import Overrides, amend_graph, parse_overrides
 from sink_exporter.render_text import render_text
 from sink_exporter.render_yaml import render_yaml
@@ -79,6 +79,33 @@ def test_two_workloads_renamed_to_one_are_one():
     assert [arrow.client for arrow in amended.graph.arrows] == [API]
 
 
+OWNED = "owner:\n  - {of: shop/web, owner: team-web, until: 2026-06-01}\n  - {of: 'shop/*', owner: team-shop}\n"
+
+
+def test_a_workload_is_owned_by_the_first_entry_that_fits():
+    owned = amend(OWNED + "  - {of: prometheus, owner: team-metrics}\n").graph
+    assert owned.owners == {WEB: "team-web", API: "team-shop", SCRAPER: "team-metrics"}
+    assert "  - name: web\n    kind: Deployment\n    owner: team-web\n    calls:\n" in render_yaml(owned)
+
+
+def test_an_ownership_ends_after_its_day_as_any_entry_does():
+    later = amend(OWNED, today=date(2026, 6, 2))
+    assert later.graph.owners[WEB] == "team-shop"
+    assert later.expired == ("shop/web: team-web",)
+
+
+@pytest.mark.parametrize("name", ["yaml", "json"])
+def test_owners_survive_every_reading(name):
+    graph = amend("owner:\n  - {of: shop/web, owner: 'yes'}\n").graph
+    back = parse_graph(render_graph(graph, name).encode(), "it")
+    assert back.owners == graph.owners
+    assert merge_graphs([back, CallGraph()]).owners == graph.owners
+
+
+def test_a_component_of_backstage_has_its_owner():
+    assert "spec:\n  owner: team-shop\n  dependsOn:\n" in render_graph(amend(OWNED).graph, "backstage")
+
+
 def test_an_entry_ends_after_its_day():
     text = "add:\n  - {from: shop/web, to: data/db, until: 2026-06-01}\n"
     assert len(amend(text).graph.arrows) == 4
@@ -92,7 +119,7 @@ def test_an_entry_ends_after_its_day():
     [
         *("add: 1", "adds: []", "- x", "a: [", "add:\n  - {from: a/b}", "add:\n  - {from: a/b, to: c/d, port: 1}"),
         *("add:\n  - {from: a/b/c/d, to: c}", "add:\n  - {from: a/b, to: c, until: soon}", "until: 2026-13-45"),
-        "add:\n  - {from: a/b, to: c, ports: [http]}",
+        *("add:\n  - {from: a/b, to: c, ports: [http]}", "owner:\n  - {of: a, owner: ''}", "owner:\n  - {from: a}"),
     ],
 )
 def test_what_is_no_list_of_overrides_is_refused_in_one_sentence(text):
