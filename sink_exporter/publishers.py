@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Protocol
 
 from callgraph.errors import ConfigurationError, InputError
 from callgraph.telemetry import Logger
+from sink_exporter.clone_folder import make_clone_folder
 from sink_exporter.coverage import Coverage, encode_coverage
 from sink_exporter.files import EDITED, check_inside, read_export, read_file, replace_files, write_atomically
 from sink_exporter.forge_client import ForgeClient
@@ -49,8 +49,8 @@ def open_publisher(exporter: ExporterSettings, log: Logger) -> Iterator[Publishe
     if not exporter.git.url:
         yield FolderPublisher(exporter, log)
         return
-    with tempfile.TemporaryDirectory(prefix="whocalls-git-") as folder:
-        yield GitPublisher(exporter, log, Path(folder))
+    with make_clone_folder() as folder:
+        yield GitPublisher(exporter, log, folder)
 
 
 class FolderPublisher:
