@@ -92,6 +92,10 @@ class _PullRequest(Struct, frozen=True, kw_only=True):
     base: _Base
     merged_at: str | None = None
 
+    @property
+    def branches(self) -> tuple[str, str]:
+        return self.head.ref, self.base.ref
+
     def proposal(self) -> Proposal:
         state: State = "open" if self.state == "open" else "merged" if self.merged_at else "closed"
         return Proposal(number=self.number, url=self.html_url, state=state, head=self.head.sha)
@@ -127,9 +131,7 @@ class GitHub:
 
     def read(self, answer: bytes, place: Place) -> tuple[int, list[Proposal]]:
         """Return the number of rows, and the pull requests of this branch."""
-        rows = msgspec.json.decode(answer, type=list[_PullRequest])
-        ours = (row for row in rows if (row.head.ref, row.base.ref) == (place.branch, place.base))
-        return len(rows), [row.proposal() for row in ours]
+        return _read_rows(answer, _PullRequest, place)
 
     def read_one(self, answer: bytes) -> Proposal:
         """Read one pull request."""
@@ -158,6 +160,10 @@ class _MergeRequest(Struct, frozen=True, kw_only=True):
     source_branch: str
     target_branch: str
     sha: str | None = None
+
+    @property
+    def branches(self) -> tuple[str, str]:
+        return self.source_branch, self.target_branch
 
     def proposal(self) -> Proposal:
         states: dict[str, State] = {"opened": "open", "locked": "open", "merged": "merged"}
@@ -189,9 +195,7 @@ class GitLab:
 
     def read(self, answer: bytes, place: Place) -> tuple[int, list[Proposal]]:
         """Return the number of rows, and the merge requests of this branch."""
-        rows = msgspec.json.decode(answer, type=list[_MergeRequest])
-        ours = (row for row in rows if (row.source_branch, row.target_branch) == (place.branch, place.base))
-        return len(rows), [row.proposal() for row in ours]
+        return _read_rows(answer, _MergeRequest, place)
 
     def read_one(self, answer: bytes) -> Proposal:
         """Read one merge request."""
@@ -238,6 +242,11 @@ def _guess_api_url(kind: str, host: str, parts: dict[str, Any]) -> str:
         return ""
     web = parts.get("scheme") in ("http", "https")
     return f"{parts['scheme'] if web else 'https'}://{host}{(parts.get('port') or '') if web else ''}{_API_PATHS[kind]}"
+
+
+def _read_rows(answer: bytes, row: type[_PullRequest | _MergeRequest], place: Place) -> tuple[int, list[Proposal]]:
+    rows: list[_PullRequest | _MergeRequest] = msgspec.json.decode(answer, type=list[row])  # type: ignore[valid-type]
+    return len(rows), [each.proposal() for each in rows if each.branches == (place.branch, place.base)]
 
 
 def _query(path: str, wanted: dict[str, str], rows: int, page: int) -> str:

@@ -5,11 +5,12 @@ What is wrong with a request is remembered in `complaints` and answered with 400
 
 import json
 import re
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.loopback_server import serve_on_loopback
 
 TOKEN = "forge-secret-token"
 REPOSITORY = "platform/maps"
@@ -189,12 +190,5 @@ def serve_forge(server):
 
     for method in ("GET", "POST", "PATCH", "PUT"):
         setattr(Handler, f"do_{method}", Handler._serve)
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{http.server_address[1]}"
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()
+    with serve_on_loopback(Handler) as address:
+        yield address

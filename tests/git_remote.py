@@ -1,12 +1,19 @@
 """A git remote for the tests: a bare repository, a person who commits to it, a server that asks for a token."""
 
 import base64
+import itertools
 import os
 import subprocess
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from callgraph.settings import LogSettings
+from callgraph.telemetry import LeanLogger
+from sink_exporter.publishers import GitPublisher
+from sink_exporter.settings import ExporterSettings, GitSettings
+from tests.loopback_server import serve_on_loopback
 
 PERSON = {
     "GIT_AUTHOR_NAME": "person",
@@ -58,6 +65,21 @@ class Person:
             )
             if done.returncode == 0:
                 return
+
+
+class PublisherMaker:
+    """Makes exporters into one remote, each with a clone of its own; all log into `lines`."""
+
+    def __init__(self, folder: Path, url: Path, lines, **defaults):
+        self._folder = folder
+        self._lines = lines
+        self._defaults = {"url": str(url)} | defaults
+        self._numbers = itertools.count()
+
+    def __call__(self, **settings) -> GitPublisher:
+        exporter = ExporterSettings(git=GitSettings(**(self._defaults | settings)))
+        log = LeanLogger(LogSettings(format="json"), self._lines)
+        return GitPublisher(exporter, log, self._folder / f"clone-{next(self._numbers)}")
 
 
 def both_at_once(rounds, one, other):
@@ -139,12 +161,5 @@ def serve_with_token(folder: Path, token: str):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serve_on_loopback(Handler) as address:
+        yield address

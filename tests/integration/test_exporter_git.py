@@ -1,7 +1,6 @@
 """The map in a repository: a commit for each change and none without, nobody's work lost, no secret in sight."""
 
 import io
-import itertools
 import subprocess
 import sys
 
@@ -15,7 +14,7 @@ from sink_exporter.graph import CallGraph, build_graph
 from sink_exporter.publication import ShrinkError
 from sink_exporter.publishers import GitPublisher
 from sink_exporter.settings import ExporterSettings, GitSettings
-from tests.git_remote import Person, both_at_once, empty_commits, git, make_remote, serve_with_token
+from tests.git_remote import Person, PublisherMaker, both_at_once, empty_commits, git, make_remote, serve_with_token
 from tests.graphs import SHOP_NAMESPACE, SHOP_TEXT, edge_of, shop_edges, workload
 
 SHOP = build_graph(shop_edges())
@@ -35,14 +34,7 @@ def log_lines():
 
 @pytest.fixture
 def make_publisher(remote, log_lines, tmp_path):
-    numbers = itertools.count()
-
-    def make(**settings):
-        exporter = ExporterSettings(git=GitSettings(**({"url": str(remote)} | settings)))
-        log = LeanLogger(LogSettings(format="json"), log_lines)
-        return GitPublisher(exporter, log, tmp_path / f"clone-{next(numbers)}")
-
-    return make
+    return PublisherMaker(tmp_path, remote, log_lines)
 
 
 def commits(remote):

@@ -1,22 +1,18 @@
 """The map as a proposal: one branch, one pull request, nobody's commit lost, on three kinds of forge."""
 
 import io
-import itertools
 import json
 
 import pytest
 
 from callgraph.errors import ConfigurationError, UnreachableError
-from callgraph.settings import LogSettings
-from callgraph.telemetry import LeanLogger
 from sink_exporter.forge_client import ForgeError
 from sink_exporter.forges import locate
 from sink_exporter.git_repository import GitError
 from sink_exporter.graph import build_graph
-from sink_exporter.publishers import GitPublisher
-from sink_exporter.settings import ExporterSettings, GitSettings, ProposalSettings
+from sink_exporter.settings import GitSettings, ProposalSettings
 from tests.forge_server import APIS, REPOSITORY, TOKEN, ForgeServer, serve_forge
-from tests.git_remote import Person, both_at_once, empty_commits, git, make_remote
+from tests.git_remote import Person, PublisherMaker, both_at_once, empty_commits, git, make_remote
 from tests.graphs import SHOP_NAMESPACE, SHOP_TEXT, edge_of, shop_edges, workload
 
 BRANCH = "whocalls/callgraph"
@@ -48,14 +44,7 @@ def log_lines():
 
 @pytest.fixture
 def make_publisher(remote, log_lines, tmp_path):
-    numbers = itertools.count()
-
-    def make(**settings):
-        exporter = ExporterSettings(git=GitSettings(**({"url": str(remote), "mode": "branch"} | settings)))
-        log = LeanLogger(LogSettings(format="json"), log_lines)
-        return GitPublisher(exporter, log, tmp_path / f"clone-{next(numbers)}")
-
-    return make
+    return PublisherMaker(tmp_path, remote, log_lines, mode="branch")
 
 
 @pytest.fixture(params=sorted(APIS))
