@@ -81,7 +81,7 @@ def test_pages_are_run_from_top_to_bottom(page, place):
         assert done.stdout or done.stderr, f"{name(block)} said nothing"
 
 
-def test_the_pictures_of_the_readme_are_those_of_the_demo(place):
+def test_the_pictures_of_the_pages_are_those_of_the_demo(place):
     folder, environment = place
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     if not (folder / "out").is_dir():
@@ -93,7 +93,7 @@ def test_the_pictures_of_the_readme_are_those_of_the_demo(place):
         text=True,
         check=True,
     ).stdout
-    assert f"```mermaid\n{picture}```" in readme
+    assert f"```mermaid\n{picture}```" in (ROOT / "docs" / "quick-start.md").read_text(encoding="utf-8")
     shown = readme.partition("$ whocalls show checkoutservice --input out\n")[2].partition("    …")[0]
     said = subprocess.run(
         [BIN / "whocalls", "show", "checkoutservice", "--input", "out"],
