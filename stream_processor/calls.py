@@ -68,7 +68,7 @@ def encode_calls(calls: list[Call], codec: Codec) -> list[bytes]:
 
 def _call(origin: Origin, floor: int, sightings: list[Sighting]) -> Call:
     decision, attributed = sightings[0]
-    counts = _counts(sightings)
+    indexes, counts = _counts(sightings)
     times = [observation.observed_at for each, _ in sightings for observation in each.observations]
     return Call(
         client=attributed.client,
@@ -85,20 +85,23 @@ def _call(origin: Origin, floor: int, sightings: list[Sighting]) -> Call:
             topic=origin.topic,
             partition=origin.partition,
             offset=origin.offset,
-            indexes=tuple(counts),
-            counts=tuple(counts.values()),
+            indexes=tuple(indexes),
+            counts=tuple(counts),
             floor=floor,
         ),
     )
 
 
-def _counts(sightings: list[Sighting]) -> dict[int, int]:
-    """Return what each position counts for: once, also where one answer holds several addresses of the same server."""
+def _counts(sightings: list[Sighting]) -> tuple[Iterable[int], Iterable[int]]:
+    """Return positions and what each counts for: once, also where an answer holds several addresses of one server."""
+    if len(sightings) == 1:  # nearly always
+        decision, _ = sightings[0]
+        return decision.indexes, [observation.count for observation in decision.observations]
     counts: dict[int, int] = {}
     for decision, _ in sightings:
         for index, observation in zip(decision.indexes, decision.observations, strict=True):
             counts[index] = observation.count
-    return counts
+    return counts.keys(), counts.values()
 
 
 def _sorted(names: Sequence[T | None]) -> tuple[T, ...]:

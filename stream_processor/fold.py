@@ -16,6 +16,7 @@ give the same edge.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import islice
 from typing import TypeVar
 
@@ -58,7 +59,7 @@ def fold(edge: Edge | None, call: Call) -> Edge:
     if edge is None:
         edge = _new_edge(call)
     origin = call.origin
-    partition = f"{origin.topic}/{origin.partition}"
+    partition = _name_partition(origin.topic, origin.partition)
     before = edge.applied.get(partition, _NOTHING_APPLIED)
     applied, counted = _count(before, origin)
     evidence = _union(edge.evidence, call.evidence)
@@ -105,6 +106,12 @@ def says_more(after: Edge, before: Edge | None) -> bool:
 
 
 _NOTHING_APPLIED = Applied()
+
+
+@lru_cache(maxsize=10_000)
+def _name_partition(topic: str, partition: int) -> str:
+    """Spell a partition; all edges share one spelling, so it is hashed and kept once."""
+    return f"{topic}/{partition}"
 
 
 def _new_edge(call: Call) -> Edge:
