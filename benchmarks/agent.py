@@ -1,16 +1,19 @@
 """The agent against its peers on one node: CPU per packet, memory, loss, and the highest rate without loss.
 
-`python -m benchmarks.agent [--rounds 3] [--seconds 4] [--quick]`; needs root, cc, tcpdump, and Go with libpcap's
-headers for the gopacket peer. Contenders are interleaved in shuffled order; figures are medians; CPU is user + system
-of the process tree. Every contender gets the same frames twice. In the first stage everything is new: the agent
-parses, encodes and publishes each pair. The second stage is the state in which it spends its life: it has seen them
-all. Figures named `first_…` are of the first stage, those without are of the second; the ratio of the whole agent is
-that of both stages together, so that all that it publishes is in it.
+`python -m benchmarks.agent [--rounds 3] [--seconds 4] [--quick] [--only NAME,NAME]`; needs root, cc, tcpdump, and Go
+with libpcap's headers for the gopacket peer. Contenders are interleaved in shuffled order; figures are medians over the
+rounds; CPU is user + system of the process tree.
+
+A run is one load for some seconds, and it begins cold: each contender is started anew, and what it does with the
+first packet, the first name and the first batch is in its figure. Batches are flushed each second, five times as often
+as by default, and a run is measured when the last of them is out, so that nothing which a run causes is left out of it.
+`known_…` are figures of the same frames once more, to a process that has seen them all.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import re
 import statistics
@@ -24,19 +27,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.dns_traffic import write_traffic
-from benchmarks.node_bed import NodeBed, Sent, measure, settle, stop
+from benchmarks.node_bed import NodeBed, Sent, measure, settle, stop, wait_until_idle
 from benchmarks.proc_scan import measure_proc_scan
 from benchmarks.report import report
 from capture_agent.filters import dns_expression
 
 BUILD = Path("build/bench")
 FRAMES = 100_000
-RATES = (1_000, 10_000, 100_000)
-LOSS_FREE_STEPS = (12_500, 25_000, 50_000, 100_000, 150_000, 200_000, 250_000, 400_000, 600_000)
-LOSS_FREE_CONTENDERS = ("whocalls", "gopacket", "tcpdump_floor")
+KINDS = ("mixed", "answers")
+COMPARED_RATE = 10_000
+OTHER_RATES = (1_000, 100_000)
+OTHER_SECONDS = 2.0
+LOSS_FREE_STEPS = tuple(round(10 ** (step / 10), -2) for step in range(40, 60))
+"""Packets a second: ten steps to a tenfold rate, 10,000 to 794,300."""
+LOSS_FREE_TRIES = 2
+LOSS_FREE_SECONDS = 2.0
 
 _AGENT = (sys.executable, "-m", "whocalls", "agent", "--agent-node=bench")
 _NO_SOCKETS = "--agent-sockets-enabled=false"
+_FLUSH_AT_ONCE = "--agent-publish-flush-seconds=1"
 
 
 class Contender(NamedTuple):
@@ -46,59 +55,88 @@ class Contender(NamedTuple):
     command: tuple[str, ...]
     dropped: str
     """Finds the kernel's drops in what the program writes at its end."""
+    compared: bool = False
+    """Its ratios are claimed: it takes part in every round."""
+
+
+class Load(NamedTuple):
+    """What is sent to a contender."""
+
+    kind: str
+    rate: int
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}_{self.rate // 1000}k"
 
 
 class Run(NamedTuple):
     """One contender under one load."""
 
-    first_ns_per_packet: float
-    cpu_ns_per_packet: float
-    cpu_percent: float
+    us_per_packet: float
+    known_us_per_packet: float | None
+    """The same once more, for the agent under the rate that is compared."""
     rss_mb: float
     loss: float
+
+
+Runs = dict[tuple[str, str], list[Run]]
+"""By contender and load."""
 
 
 def main() -> None:
     arguments = _parse_arguments()
     traffic = build_all()
-    loads = (
-        [("mixed", 10_000), ("answers", 10_000)]
-        if arguments.quick
-        else [(kind, rate) for kind in ("mixed", "answers") for rate in RATES]
-    )
-    runs: dict[tuple[str, str, int], list[Run]] = defaultdict(list)
     with NodeBed(BUILD / "blast") as bed, _broker(bed) as port:
         contenders = list_contenders(port)
         if arguments.only:
             contenders = [each for each in contenders if each.name in arguments.only.split(",")]
-        for _ in range(arguments.rounds):
-            for kind, rate in loads:
-                for contender in random.sample(contenders, len(contenders)):
-                    run = run_once(bed, contender, traffic[kind], rate=rate, seconds=arguments.seconds)
-                    runs[contender.name, kind, rate].append(run)
-                    print(contender.name, kind, rate, run, file=sys.stderr)
+        runs = _run_all(bed, contenders, traffic, arguments)
         figures = {contender.name: _figures(contender.name, runs) for contender in contenders}
         if not arguments.quick:
             for contender in contenders:
-                if contender.name in LOSS_FREE_CONTENDERS:
+                if contender.name != "whocalls_capture":
                     for kind, frames in traffic.items():
                         figures[contender.name][f"loss_free_pps_{kind}"] = find_loss_free(bed, contender, frames)
-            figures["whocalls"] |= {"idle_cpu_percent": measure_idle(bed, contenders[0])}
+            idle = next(each for each in list_contenders(port, flushes_at_once=False) if each.name == "whocalls")
+            figures["whocalls"]["idle_cpu_percent"] = measure_idle(bed, idle)
     _add_ratios(figures)
     if not arguments.quick:
         figures["proc_scan"] = measure_proc_scan()
     report("agent", figures, packages=("confluent-kafka", "msgspec"))
 
 
-def list_contenders(kafka_port: int) -> list[Contender]:
-    """Name the programs that are compared; the agent comes first."""
+def _run_all(
+    bed: NodeBed, contenders: list[Contender], traffic: dict[str, Path], arguments: argparse.Namespace
+) -> Runs:
+    """Measure everything under the rate that is compared, in rounds; and once under the others."""
+    runs: Runs = defaultdict(list)
+    plan = [
+        (Load(kind, COMPARED_RATE, arguments.seconds), [each for each in contenders if each.compared or number == 0])
+        for number in range(arguments.rounds)
+        for kind in KINDS
+    ]
+    if not arguments.quick:
+        plan += [(Load(kind, rate, OTHER_SECONDS), contenders) for kind in KINDS for rate in OTHER_RATES]
+    for load, taking_part in plan:
+        for contender in random.sample(taking_part, len(taking_part)):
+            run = run_once(bed, contender, load, traffic[load.kind])
+            runs[contender.name, load.name].append(run)
+            print(contender.name, load.name, run, file=sys.stderr)
+    return runs
+
+
+def list_contenders(kafka_port: int, *, flushes_at_once: bool = True) -> list[Contender]:
+    """Name the programs that are compared."""
     ours = r'"kernel_dropped":(\d+)'
+    agent = (*_AGENT, _FLUSH_AT_ONCE) if flushes_at_once else _AGENT
     kafka = (f"--kafka-bootstrap-servers=127.0.0.1:{kafka_port}", "--topics-create=true", "--kafka-embedded=true")
     tcpdump = r"(\d+) packets? dropped by kernel"
     return [
-        Contender("whocalls", (*_AGENT, *kafka), ours),
-        Contender("whocalls_capture", (*_AGENT, _NO_SOCKETS, "--to", "/dev/null"), ours),
-        Contender("gopacket", (str(BUILD / "gopacket-peer"),), r'"dropped":(\d+)'),
+        Contender("whocalls", (*agent, *kafka), ours, compared=True),
+        Contender("whocalls_capture", (*agent, _NO_SOCKETS, "--to", "/dev/null"), ours, compared=True),
+        Contender("gopacket", (str(BUILD / "gopacket-peer"),), r'"dropped":(\d+)', compared=True),
         Contender("tcpdump_text", ("tcpdump", "-Z", "root", "-n", "-l", "-i", "any", "udp port 53"), tcpdump),
         Contender(
             "tcpdump_floor", ("tcpdump", "-Z", "root", "-n", "-i", "any", "-w", "/dev/null", dns_expression()), tcpdump
@@ -106,46 +144,49 @@ def list_contenders(kafka_port: int) -> list[Contender]:
     ]
 
 
-def run_once(bed: NodeBed, contender: Contender, frames: Path, *, rate: int, seconds: float) -> Run:
-    """Measure one contender under one load: when everything is new, and when it has seen it all."""
+def run_once(bed: NodeBed, contender: Contender, load: Load, frames: Path) -> Run:
+    """Measure one contender under one load, from a cold start."""
     process = _start(bed, contender)
-    start = measure(process.pid)
-    first = bed.send(frames, rate=rate, seconds=seconds)
-    settle()
-    before = measure(process.pid)
-    sent = bed.send(frames, rate=rate, seconds=seconds)
-    settle()
-    after = measure(process.pid)
+    usage, sent = [measure(process.pid)], []
+    is_known_of_interest = contender.name == "whocalls_capture" and load.rate == COMPARED_RATE
+    for _ in range(2 if is_known_of_interest else 1):
+        sent.append(bed.send(frames, rate=load.rate, seconds=load.seconds))
+        settle()
+        usage.append(measure(process.pid))
     dropped = _drops(contender, stop(process))
-    cpu = after.cpu_ns - before.cpu_ns
+    costs = [(after.cpu_ns - before.cpu_ns) / 1000 for before, after in itertools.pairwise(usage)]
     return Run(
-        first_ns_per_packet=(before.cpu_ns - start.cpu_ns) / first.packets,
-        cpu_ns_per_packet=cpu / sent.packets,
-        cpu_percent=cpu / sent.seconds / 1e7,
-        rss_mb=after.peak_kib / 1024,
-        loss=dropped / (sent.packets + first.packets),
+        us_per_packet=costs[0] / sent[0].packets,
+        known_us_per_packet=costs[1] / sent[1].packets if is_known_of_interest else None,
+        rss_mb=usage[-1].peak_kib / 1024,
+        loss=dropped / sum(each.packets for each in sent),
     )
 
 
 def find_loss_free(bed: NodeBed, contender: Contender, frames: Path) -> float:
-    """Return the highest rate at which the kernel dropped nothing, of rising steps, beginning with everything new.
+    """Return the highest rate at which the kernel dropped nothing, between two steps, beginning with everything new.
 
-    A step has three tries: on a machine with other work a pause of somebody else's is no loss of the contender's.
+    A step has two tries: on a machine with other work a pause of somebody else's is no loss of the contender's.
     """
-    best = 0.0
-    for rate in LOSS_FREE_STEPS:
-        sent = next(filter(None, (_send_without_loss(bed, contender, frames, rate) for _ in range(3))), None)
+    best, low, high = 0.0, 0, len(LOSS_FREE_STEPS)
+    while low < high:
+        middle = (low + high) // 2
+        rate = int(LOSS_FREE_STEPS[middle])
+        tries = (_send_without_loss(bed, contender, frames, rate) for _ in range(LOSS_FREE_TRIES))
+        sent = next(filter(None, tries), None)
+        print(contender.name, frames.stem, rate, sent or "lost some", file=sys.stderr)
         if sent is None:
-            break
-        # The sender may be at its own limit: then the next step shows what it can do at another moment.
-        best = max(best, sent.packets / sent.seconds)
+            high = middle
+        else:
+            # The sender may be at its own limit: what it did counts, not what it was asked for.
+            best, low = max(best, sent.packets / sent.seconds), middle + 1
     return best
 
 
 def _send_without_loss(bed: NodeBed, contender: Contender, frames: Path, rate: int) -> Sent | None:
-    """Send for two seconds; None where the kernel dropped any of it."""
+    """Send for a while; None where the kernel dropped any of it."""
     process = _start(bed, contender)
-    sent = bed.send(frames, rate=rate, seconds=2)
+    sent = bed.send(frames, rate=rate, seconds=LOSS_FREE_SECONDS)
     settle()
     return None if _drops(contender, stop(process)) else sent
 
@@ -168,7 +209,7 @@ def build_all() -> dict[str, Path]:
     peer = (BUILD / "gopacket-peer").resolve()
     subprocess.run(["go", "build", "-o", str(peer), "."], cwd="benchmarks/peers/gopacket", check=True)
     traffic = {}
-    for kind in ("mixed", "answers"):
+    for kind in KINDS:
         traffic[kind] = BUILD / f"{kind}.pcap"
         write_traffic(traffic[kind], kind=kind, frames=FRAMES)
     return traffic
@@ -192,8 +233,9 @@ def _broker(bed: NodeBed) -> Iterator[int]:
 
 
 def _start(bed: NodeBed, contender: Contender) -> subprocess.Popen[bytes]:
+    """Start a contender, and wait until it does nothing more: its start is no part of a run."""
     process = bed.start(contender.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    time.sleep(1.5)
+    wait_until_idle(process.pid)
     return process
 
 
@@ -204,17 +246,17 @@ def _drops(contender: Contender, output: bytes) -> int:
     return int(found[-1])
 
 
-def _figures(name: str, runs: dict[tuple[str, str, int], list[Run]]) -> dict[str, float]:
+def _figures(name: str, runs: Runs) -> dict[str, float]:
     figures = {}
-    for (contender, kind, rate), measured in runs.items():
-        if contender == name:
-            load = f"{kind}_{rate // 1000}k"
-            figures[f"us_per_packet_{load}"] = statistics.median(run.cpu_ns_per_packet for run in measured) / 1000
-            figures[f"first_us_per_packet_{load}"] = (
-                statistics.median(run.first_ns_per_packet for run in measured) / 1000
-            )
-            figures[f"loss_{load}"] = statistics.median(run.loss for run in measured)
-            figures[f"rss_mb_{load}"] = statistics.median(run.rss_mb for run in measured)
+    for (contender, load), measured in runs.items():
+        if contender != name:
+            continue
+        figures[f"us_per_packet_{load}"] = statistics.median(run.us_per_packet for run in measured)
+        known = [run.known_us_per_packet for run in measured if run.known_us_per_packet is not None]
+        if known:
+            figures[f"known_us_per_packet_{load}"] = statistics.median(known)
+        figures[f"loss_{load}"] = statistics.median(run.loss for run in measured)
+        figures[f"rss_mb_{load}"] = statistics.median(run.rss_mb for run in measured)
     return figures
 
 
@@ -222,13 +264,11 @@ def _add_ratios(figures: dict[str, dict[str, float]]) -> None:
     peer, whole, capture = figures.get("gopacket"), figures.get("whocalls"), figures.get("whocalls_capture")
     if not peer or not whole or not capture:
         return
-    for kind in ("mixed", "answers"):
+    for kind in KINDS:
         cost = f"us_per_packet_{kind}_10k"
         whole[f"cpu_ratio_to_gopacket_{kind}_10k"] = capture[cost] / peer[cost]
-        whole[f"whole_agent_cpu_ratio_to_gopacket_{kind}_10k"] = (whole[f"first_{cost}"] + whole[cost]) / (
-            peer[f"first_{cost}"] + peer[cost]
-        )
-        whole[f"first_cpu_ratio_to_gopacket_{kind}_10k"] = capture[f"first_{cost}"] / peer[f"first_{cost}"]
+        whole[f"known_cpu_ratio_to_gopacket_{kind}_10k"] = capture[f"known_{cost}"] / peer[cost]
+        whole[f"whole_agent_cpu_ratio_to_gopacket_{kind}_10k"] = whole[cost] / peer[cost]
     if "loss_free_pps_mixed" in peer:
         whole["loss_free_ratio_to_gopacket"] = whole["loss_free_pps_mixed"] / peer["loss_free_pps_mixed"]
         whole["loss_free_ratio_to_gopacket_answers"] = whole["loss_free_pps_answers"] / peer["loss_free_pps_answers"]

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
-_SETTLE_SECONDS = 0.5
+_SETTLE_SECONDS = 1.8
+"""A block of the ring that is not full is handed over after 0.5 s, a batch that is not full after 1 s."""
+_LEAST_START_SECONDS, _START_SECONDS, _IDLE_SECONDS, _IDLE_CPU_NS = 0.8, 30, 0.4, 3_000_000
 
 
 class Usage(NamedTuple):
@@ -91,8 +93,20 @@ def stop(process: subprocess.Popen[bytes], *, number: int = signal.SIGTERM) -> b
     return (output or b"") + (errors or b"")
 
 
+def wait_until_idle(pid: int) -> None:
+    """Wait until a process that was just started uses next to no CPU."""
+    deadline = time.monotonic() + _START_SECONDS
+    time.sleep(_LEAST_START_SECONDS)
+    before = 0
+    while (used := measure(pid).cpu_ns) - before > _IDLE_CPU_NS:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"process {pid} is still busy {_START_SECONDS} s after its start")
+        before = used
+        time.sleep(_IDLE_SECONDS)
+
+
 def settle() -> None:
-    """Let what was sent be read."""
+    """Let what was sent be read and published."""
     time.sleep(_SETTLE_SECONDS)
 
 

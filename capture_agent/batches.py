@@ -59,6 +59,7 @@ class Batch(Struct, frozen=True):
     topic: TopicName
     record: DnsAnswerBatch | ConnectionBatch
     value: bytes
+    """The record encoded; empty where the series has no codec."""
     size: int
     """Observations in it."""
 
@@ -66,7 +67,8 @@ class Batch(Struct, frozen=True):
 class BatchSeries:
     """The batches of one topic since the agent started."""
 
-    def __init__(self, topic: TopicName, identity: Identity, codec: Codec = "json") -> None:
+    def __init__(self, topic: TopicName, identity: Identity, codec: Codec | None = "json") -> None:
+        """Without a codec nothing is encoded, for a publisher that takes records."""
         self.topic: TopicName = topic
         self._record = DnsAnswerBatch if topic == "dns-answers" else ConnectionBatch
         self._identity = identity
@@ -83,7 +85,7 @@ class BatchSeries:
         while parts:
             part = parts.pop(0)
             record = self._wrap(part, sent_at, BatchCounters() if batches else counters)
-            value = encode(record, self._codec)
+            value = encode(record, self._codec) if self._codec else b""
             if len(value) > MAX_BATCH_BYTES and len(part) > 1:
                 middle = len(part) // 2
                 parts[:0] = [part[:middle], part[middle:]]

@@ -50,7 +50,7 @@ _RESPONSE = 0x8000
 _OPCODE = 0x7800
 _TRUNCATED = 0x0200
 _RCODE = 0x000F
-_NXDOMAIN = 3
+NXDOMAIN = 3
 
 NotAnAnswer = Literal[
     "query",  # QR is 0
@@ -138,7 +138,7 @@ def type_name(number: int) -> str:
 
 def _refuse_question(response_code: int, question_type: int, question_class: int) -> NotAnAnswer | None:
     if response_code:
-        return "nxdomain" if response_code == _NXDOMAIN else "response_code"
+        return "nxdomain" if response_code == NXDOMAIN else "response_code"
     if question_class != _IN:
         return "question_class"
     return None if question_type in _KINDS else "question_type"

@@ -20,8 +20,14 @@ MAX_NAME_BYTES = 255
 MAX_LABEL_STEPS = 4096
 """Labels and pointers that one message may cost: 32 names of the greatest length, or 600 names of Kubernetes."""
 
+MAX_LABEL_BYTES = 63
+
+_DASH, _DOT, _BACKSLASH = b"-.\\"
 # Printable ASCII but for the backslash; the dot is looked at where labels are joined.
-_PLAIN = bytes(octet for octet in range(0x21, 0x7F) if octet != 0x5C)
+_PLAIN = bytes(octet for octet in range(0x21, 0x7F) if octet != _BACKSLASH)
+_COMMON = bytes(octet for octet in _PLAIN if octet >= _DASH and octet != _DOT)
+"""What the labels of nearly all names are made of; the bytes below are nearly always lengths."""
+_COMMON_SPELLED = b"\0" + b"." * (_DASH - 1) + bytes(range(_DASH, 256)).lower()
 _RECORD = Wire("!HHIH")
 
 
@@ -129,12 +135,39 @@ class WireCursor:
 @lru_cache(maxsize=4096)
 def spell_wire(wire: bytes) -> str | None:
     """Spell bytes that are one whole name without pointers; None if they are not. The same names come all day."""
+    plain = spell_plain_name(wire[:-1])
+    if plain and wire.endswith(b"\0"):
+        return plain
     labels = []
     at, last = 0, len(wire) - 1
     while at < last and 0 < wire[at] < 0x40:
         labels.append(wire[at + 1 : at + 1 + wire[at]])
         at += wire[at] + 1
     return spell_name(labels) if at == last and wire[last] == 0 else None
+
+
+def spell_plain_name(wire: bytes) -> str:
+    """Spell a name given without its root label; empty if it is odd in any way."""
+    name = wire[1:].translate(_COMMON_SPELLED)
+    # What is left of it without its labels must be their lengths, whatever those bytes were meant to be.
+    if wire.translate(None, _COMMON) == bytes(map(len, name.split(b"."))) and len(wire) < MAX_NAME_BYTES:
+        return name.decode("ascii")
+    return _spell_rare_name(wire)
+
+
+def _spell_rare_name(wire: bytes) -> str:
+    """Spell a name with a long label or with signs that are also lengths; empty if it is odd in any way."""
+    labels = []
+    at = 0
+    while at < len(wire):
+        length = wire[at]
+        if not 0 < length <= MAX_LABEL_BYTES:
+            return ""
+        labels.append(wire[at + 1 : at + 1 + length])
+        at += length + 1
+    name = b".".join(labels).lower()
+    is_odd = at != len(wire) or len(wire) >= MAX_NAME_BYTES or name.translate(None, _PLAIN)
+    return "" if is_odd or name.count(b".") != len(labels) - 1 else name.decode("ascii")
 
 
 def spell_name(labels: list[bytes]) -> str:

@@ -4,8 +4,9 @@ In: a message and its client's address. Out: a key without the id and the TTLs, 
 apply. Two messages with the same key say the same, provided that `is_faithful` accepted one of them: the key tells
 where each record begins and ends, because every boundary follows from bytes that stand before it in the key.
 
-Address records may come in any order (CoreDNS shuffles them), so those after the last CNAME are sorted. Questions
-other than A and AAAA draw on the additional section too: there every record counts, in its order.
+Address records may come in any order (CoreDNS shuffles them), so those after the last CNAME count as a set, if they
+are of one owner and type; a trusted set has data of one length, and so have all that equal it. Questions other than A
+and AAAA draw on the additional section too: there every record counts, in its order.
 
 Source: RFC 1035 sections 4.1.1 to 4.1.4.
 """
@@ -13,7 +14,6 @@ Source: RFC 1035 sections 4.1.1 to 4.1.4.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain
 from struct import Struct as Wire
 
 _POINTER = 0xC0
@@ -23,8 +23,11 @@ _ADDRESS_QUESTIONS = frozenset({1, 28})
 """The low bytes of A and AAAA, the only questions whose answer needs no other section."""
 _ADDRESS_BYTES = frozenset({4, 16})
 
+Key = bytes | tuple[bytes, frozenset[bytes]]
+"""What is the same for all answers that say the same; with the lengths and data of records whose order says nothing."""
 
-def fingerprint(message: bytes, client: bytes) -> bytes:
+
+def fingerprint(message: bytes, client: bytes) -> Key:
     """Return the key of an answer, empty where there is none. Raises IndexError where the message ends too early."""
     zero = message.find(b"\0", 12)
     at = zero + 5
@@ -50,8 +53,8 @@ def is_faithful(message: bytes) -> bool:
         return False
 
 
-def _fingerprint_many(message: bytes, client: bytes, at: int, count: int) -> bytes:
-    """Return the key of several records: the CNAMEs that come first in their order, then the addresses sorted."""
+def _fingerprint_many(message: bytes, client: bytes, at: int, count: int) -> Key:
+    """Return the key of several records: the CNAMEs that come first in their order, then the addresses in none."""
     pieces = [client]
     kept = 2
     while count:
@@ -65,10 +68,11 @@ def _fingerprint_many(message: bytes, client: bytes, at: int, count: int) -> byt
     if count > 1 and message[ttl + 5] in _ADDRESS_BYTES:
         size = ttl + 6 + message[ttl + 5] - at
         alike = message[at : at + count * size]
-        records = sorted(_layout(ttl - at, size).iter_unpack(alike)) if len(alike) == count * size else []
-        if records and records[0][0] == records[-1][0] and records[0][1][:2] == records[-1][1][:2]:
-            # The first and the last of a sorted list agree on owner, type and data length: all do.
-            return b"".join(chain(pieces, (message[kept:at],), *records))
+        if len(alike) == count * size:
+            fields = _layout(ttl - at, size, count).unpack(alike)
+            if fields[::2].count(fields[0]) == count:
+                pieces.append(message[kept:ttl])
+                return b"".join(pieces), frozenset(fields[1::2])
     return _cut_records(message, at, count, pieces, kept)
 
 
@@ -83,10 +87,10 @@ def _cut_records(message: bytes, at: int, count: int, pieces: list[bytes], kept:
     return b"".join(pieces)
 
 
-@lru_cache(maxsize=1024)
-def _layout(head: int, size: int) -> Wire:
-    """Lay out an address record: owner, type and class; the TTL left out; data length and data."""
-    return Wire(f"{head}s4x{size - head - 4}s")
+@lru_cache(maxsize=512)
+def _layout(head: int, size: int, count: int) -> Wire:
+    """Lay out address records: owner, type and class; the TTL left out; data length and data."""
+    return Wire(f"{head}s4x{size - head - 4}s" * count)
 
 
 _NAME_IN_DATA = {5: 0, 33: 6, 64: 2, 65: 2}

@@ -11,6 +11,7 @@ the IP header at 96 (include/uapi/linux/if_packet.h; net/packet/af_packet.c, tpa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from struct import Struct as Wire
 from typing import NamedTuple
 
@@ -22,11 +23,9 @@ from capture_agent.malformed import MalformedError
 from capture_agent.observe import Refusal, observe_answer, observe_syn
 from capture_agent.packet import LINK_RAW, Packet, address_text, parse_packet
 from capture_agent.pipeline import Pipeline
-from capture_agent.plain_answers import read_plain_answer
+from capture_agent.plain_answers import read_plain_answer, refuse_plainly
 from capture_agent.ring_layout import (
     BLOCK_HEADER,
-    BLOCK_TIME,
-    BLOCK_TIME_AT,
     DATA_AT,
     IPV6,
     PACKET_IPV4,
@@ -72,65 +71,64 @@ class Intake:
         self._sightings = Sightings()
 
     def take_block(self, memory: Memory, start: int) -> None:
-        """Take all packets of one block of the ring; they bear the time of the block's last one.
+        """Take all packets of one block of the ring.
 
         What is known first, then the rest: either way runs faster when the other does not drive it out of the cache.
         """
-        seconds, nanoseconds = BLOCK_TIME.unpack_from(memory, start + BLOCK_TIME_AT)
-        now = seconds * 1_000_000_000 + nanoseconds
-        for packet_at, end, tap, raw in self._take_known(memory, start, now):
-            self._take_unknown(memory[packet_at:end], now, tap, raw)
+        for packet_at, end, at, tap, form in self._take_known(memory, start):
+            self._take_unknown(memory[packet_at:end], at, tap, form)
 
-    def _take_known(self, memory: Memory, start: int, now: int) -> list[tuple[int, int, int, bytes]]:
-        """Count answers that are known by their bytes; return where other packets stand, with their taps and keys."""
+    def _take_known(self, memory: Memory, start: int) -> list[tuple[int, int, int, int, int]]:
+        """Count answers that are known by their bytes; return where others stand, with their times, taps and forms."""
         _, count, first = BLOCK_HEADER.unpack_from(memory, start)
         unpack, unpack_ipv6 = PACKET_IPV4.unpack_from, IPV6.unpack_from
         known, ports = self._answers.raw, self._ports_as_they_lie
         unknown = []
-        at = start + first
+        packet = start + first
         for _ in range(count):
-            following, captured, tap, version, fragment, protocol, client, port = unpack(memory, at)
-            packet_at = at + DATA_AT
+            following, at, fraction, captured, tap, version, fragment, protocol, client, port = unpack(memory, packet)
+            at = at * 1_000_000_000 + fraction
+            ip = packet + DATA_AT
             if version == _PLAIN_IPV4:
-                message_at = packet_at + 28
+                message_at = ip + 28
                 if fragment & _FRAGMENTED:
                     protocol = 0
             elif version >> 4 == 6:
-                message_at = packet_at + 48
-                protocol, client, port = unpack_ipv6(memory, packet_at)
+                message_at = ip + 48
+                protocol, client, port = unpack_ipv6(memory, ip)
             else:
                 protocol = 0
-            raw, fact = b"", None
+            form, fact = 0, None
             if protocol == _UDP and port in ports:
                 try:
-                    raw = fingerprint(memory[message_at : packet_at + captured], client)
+                    form = hash(fingerprint(memory[message_at : ip + captured], client))
                 except IndexError:
-                    raw = b""
-                fact = known.get(hash(raw))
+                    form = 0
+                fact = known.get(form)
             if fact is None:
-                unknown.append((packet_at, packet_at + captured, tap, raw))
+                unknown.append((ip, ip + captured, at, tap, form))
             elif fact.tap == tap:
                 fact.repeats += 1
-                fact.last_at = now
+                fact.last_at = at
             else:
-                fact.foreign_at = now
-            at += following
+                fact.foreign_at = at
+            packet += following
         self._answer_counters.received += count - len(unknown)
         self._answer_counters.suppressed += count - len(unknown)
         return unknown
 
-    def _take_unknown(self, frame: bytes, at: int, tap: int, raw: bytes) -> None:
+    def _take_unknown(self, frame: bytes, at: int, tap: int, form: int) -> None:
         """Take a packet that was unknown when its block was looked through; an earlier one may have said the same."""
-        fact = self._answers.raw.get(hash(raw))
+        fact = self._answers.raw.get(form)
         if fact is None:
-            self._take_packet(frame, at, tap, raw)
+            self._take_packet(frame, at, tap, form)
         else:
             self._count_repeat(fact, tap, at)
 
-    def _take_packet(self, frame: bytes, at: int, tap: int, raw: bytes) -> None:
+    def _take_packet(self, frame: bytes, at: int, tap: int, form: int) -> None:
         """Take a packet whose bytes say nothing yet."""
         try:
-            if self._take_plain_answer(frame, at, tap, raw) if raw else self._take_segment(frame, at, tap):
+            if self._take_plain_answer(frame, at, tap, form) if form else self._take_segment(frame, at, tap):
                 return
         except IndexError:
             # Too short for what it seems to be: the parser says what is wrong with it.
@@ -145,23 +143,19 @@ class Intake:
             self._answer_counters.drop(error.label)
             return
         if packet.source_port in self._resolver_ports:
-            self._take_answers(packet, at, tap, raw)
+            self._take_answers(packet, at, tap, form)
         else:
             self._answer_counters.drop("not_for_us")
 
-    def _take_plain_answer(self, frame: bytes, at: int, tap: int, raw: bytes) -> bool:
+    def _take_plain_answer(self, frame: bytes, at: int, tap: int, form: int) -> bool:
         """Take an answer over UDP, if it is a plain one and its datagram is what was captured."""
         if frame[0] == _PLAIN_IPV4:
-            header, ends = 20, (frame[12:16], frame[16:20])
+            header, ends = 20, frame[12:20]
         else:
-            header, ends = 40, (frame[8:24], frame[24:40])
-        if _BIG_ENDIAN.unpack_from(frame, header + 4)[0] != len(frame) - header:
+            header, ends = 40, frame[8:40]
+        if frame[header + 4] << 8 | frame[header + 5] != len(frame) - header:
             return False
-        seen = observe_plain(frame[header + 8 :], "udp", *ends, at)
-        if seen is None:
-            return False
-        self._pipeline.settle("dns", seen, at=at, tap=tap, raw=raw)
-        return True
+        return self._settle_plain(frame[header + 8 :], "udp", ends, (at, tap, form))
 
     def _take_segment(self, frame: bytes, at: int, tap: int) -> bool:
         """Take an answer over TCP that fills its segment, if it is known or a plain one."""
@@ -177,15 +171,36 @@ class Intake:
         message = frame[start + 2 :]
         if frame[start : start + 2] != len(message).to_bytes(2):
             return False
-        raw = fingerprint(message, frame[16:20])
-        fact = self._answers.raw.get(hash(raw))
+        form = hash(fingerprint(message, frame[16:20]))
+        fact = self._answers.raw.get(form)
         if fact is not None:
             self._count_repeat(fact, tap, at)
             return True
-        seen = observe_plain(message, "tcp", frame[12:16], frame[16:20], at)
-        if seen is None:
+        refusal = refuse_plainly(message)
+        if refusal is None:
+            return self._settle_plain(message, "tcp", frame[12:20], (at, tap, form))
+        self._answer_counters.drop(refusal)
+        return True
+
+    def _settle_plain(self, message: bytes, transport: Transport, ends: bytes, sighting: tuple[int, int, int]) -> bool:
+        """Settle a plain answer; False for any other message, and for clients that are not observed."""
+        answer, addresses = read_plain_answer(message), spell_ends(ends)
+        if answer is None or addresses is None:
             return False
-        self._pipeline.settle("dns", seen, at=at, tap=tap, raw=raw)
+        at, tap, form = sighting
+        name, kind, found, cnames, ttl = answer
+        seen = DnsObservation(
+            observed_at=at,
+            network_transport=transport,
+            client_address=addresses[1],
+            server_address=addresses[0],
+            dns_question_name=name,
+            dns_question_type=kind,
+            addresses=found,
+            cnames=cnames,
+            ttl_seconds=ttl,
+        )
+        self._pipeline.settle("dns", seen, at=at, tap=tap, form=form)
         return True
 
     def _count_repeat(self, fact: Fact, tap: int, at: int) -> None:
@@ -211,13 +226,13 @@ class Intake:
         except MalformedError as error:
             self._syn_counters.drop(error.label)
         else:
-            self._pipeline.settle("syn", seen, at=at, raw=syn.key)
+            self._pipeline.settle("syn", seen, at=at, form=hash(syn.key))
 
-    def _take_answers(self, packet: Packet, at: int, tap: int, raw: bytes) -> None:
+    def _take_answers(self, packet: Packet, at: int, tap: int, form: int) -> None:
         for message in self._split(packet):
             seen = self._observe_message(packet, message, at)
-            faithful = raw if raw and is_faithful(bytes(packet.payload)) else b""
-            self._pipeline.settle("dns", seen, at=at, tap=tap, raw=faithful)
+            faithful = form if form and is_faithful(bytes(packet.payload)) else 0
+            self._pipeline.settle("dns", seen, at=at, tap=tap, form=faithful)
 
     def _split(self, packet: Packet) -> Iterable[bytes | memoryview | str]:
         if packet.transport == "tcp":
@@ -233,25 +248,12 @@ class Intake:
             return Refusal(error.label)
 
 
-def observe_plain(
-    message: bytes, transport: Transport, server: bytes, client: bytes, observed_at: int
-) -> DnsObservation | None:
-    """Observe a plain answer between two addresses in network form; None for any other message."""
-    answer = read_plain_answer(message)
-    client_address = address_text(client)
-    if answer is None or is_silent(client_address):
-        return None
-    return DnsObservation(
-        observed_at=observed_at,
-        network_transport=transport,
-        client_address=client_address,
-        server_address=address_text(server),
-        dns_question_name=answer.question_name,
-        dns_question_type=answer.question_type,
-        addresses=answer.addresses,
-        cnames=answer.cnames,
-        ttl_seconds=answer.ttl_seconds,
-    )
+@lru_cache(maxsize=1024)
+def spell_ends(octets: bytes) -> tuple[str, str] | None:
+    """Spell the addresses of resolver and client as they stand in an IP header; None for a client that is silent."""
+    middle = len(octets) // 2
+    client = address_text(octets[middle:])
+    return None if is_silent(client) else (address_text(octets[:middle]), client)
 
 
 def cut_syn(frame: bytes) -> SynBytes | None:

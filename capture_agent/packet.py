@@ -95,11 +95,14 @@ def parse_packet(frame: Octets, link_type: int) -> Packet:
     return _parse_ip(frame, _find_ip(frame, link_type), _MAX_TUNNELS)
 
 
+ipv4_text = socket.inet_ntoa
+
+
 @lru_cache(maxsize=4_096)
 def address_text(octets: bytes) -> str:
     """Spell an address of 4 or 16 bytes as `callgraph.addresses` does: IPv4-mapped as IPv4."""
     if len(octets) == 4:
-        return socket.inet_ntoa(octets)
+        return ipv4_text(octets)
     if octets[:10] == bytes(10):
         # inet_ntop writes ::1.2.3.4 where RFC 5952 implementations in Python write ::102:304.
         address = IPv6Address(octets)

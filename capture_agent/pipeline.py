@@ -45,7 +45,8 @@ class Pipeline:
         self._limit = settings.publish.batch_observations
         self._heartbeat_ns = int(settings.publish.heartbeat_seconds * _NANOSECONDS)
         self._series: dict[TopicName, BatchSeries] = {
-            topic: BatchSeries(topic, identity, codec) for topic in _HEARTBEAT_SOURCE
+            topic: BatchSeries(topic, identity, codec if settings.to == "kafka" else None)
+            for topic in _HEARTBEAT_SOURCE
         }
         self._last_sent_at: dict[TopicName, int] = {}
         self._refused = False
@@ -66,22 +67,24 @@ class Pipeline:
         """Whether anything is on its way, or could be."""
         return self.publisher is not None and (self.in_flight > 0 or self.waiting > 0)
 
-    def settle(
-        self, source: SourceName, seen: Observation | Refusal, *, at: int, tap: int = 0, raw: bytes = b""
-    ) -> None:
+    def settle(self, source: SourceName, seen: Observation | Refusal, *, at: int, tap: int = 0, form: int = 0) -> None:
         """Take in one observation, or count why there is none."""
         if isinstance(seen, Refusal):
             self.counters[source].drop(seen.reason)
             return
+        counters = self.counters[source]
         if isinstance(seen, ConnectionObservation):
             seen = self.names.name(seen)
-        counters = self.counters[source]
-        outcome = self.suppressors[source].offer(seen, tap=tap, at=at, raw=raw)
-        if outcome not in ("new", "repeat"):
-            counters.drop(outcome, seen.count)
+        outcome, count = self.suppressors[source].offer(seen, tap=tap, at=at, form=form), seen.count
+        if outcome == "new":
+            counters.received += count
+            counters.suppressed += count - 1
+        elif outcome == "repeat":
+            counters.received += count
+            counters.suppressed += count
+        else:
+            counters.drop(outcome, count)
             return
-        counters.received += seen.count
-        counters.suppressed += seen.count - (outcome == "new")
         if isinstance(seen, DnsObservation):
             self.names.learn(seen)
 
@@ -141,10 +144,10 @@ class Pipeline:
                 self._send(source, [], now)
 
     def _send(self, source: SourceName, facts: list[Fact], now: Moment) -> None:
-        fresh = sum(fact.is_new for fact in facts)
+        fresh = [fact.is_new for fact in facts].count(True)
         self.counters[source].published += fresh
         topic = _TOPIC_OF[source]
-        observations = [self._carry(fact) for fact in facts]
+        observations = [fact.observation if fact.is_new and not fact.repeats else self._carry(fact) for fact in facts]
         batches = self._series[topic].build(observations, self._totals(topic), sent_at=now.wall)
         self._last_sent_at[topic] = now.steady
         at = 0

@@ -3,34 +3,56 @@
 In: a DNS message. Out: what it says, if it is a complete answer to a question for A or AAAA whose records come in
 order, CNAMEs first, each owned by the name before; and nothing if it is any other message: those are for `parse_dns`,
 which says the same of these at five times the price. What is read here is also faithful in the sense of
-`capture_agent.fingerprints`.
+`capture_agent.fingerprints`. Plain refusals, which come over TCP past the kernel's filter, are told as cheaply.
 
 Source: RFC 1035 section 4.1; the limits of names, section 2.3.4.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from struct import Struct as Wire
 from typing import NamedTuple
 
-from capture_agent.packet import address_text
+from msgspec import Struct
 
-_QUESTIONS = {b"\0\x01\0\x01": ("A", 4), b"\0\x1c\0\x01": ("AAAA", 16)}
-"""Type and class of a question, and the size of an address."""
+from capture_agent.dns import NXDOMAIN, NotAnAnswer
+from capture_agent.dns_wire import spell_plain_name
+from capture_agent.packet import address_text, ipv4_text
+
+_CODE = 0x0F
+_CNAME_TYPE = 5
 _CNAME = b"\0\x05\0\x01"
 _POINTER = 0xC0
 _TO_QUESTION = b"\xc0\x0c"
-_MAX_NAME_BYTES, _MAX_LABEL_BYTES = 255, 63
+_MAX_LABEL_BYTES = 63
 _MAX_RECORDS = 64
-_spell = address_text.__wrapped__
-"""Without the cache: servers have more addresses than clients, and each is spelled once."""
-_PLAIN = bytes(octet for octet in range(0x21, 0x7F) if octet != 0x5C)
-_TTL_AND_LENGTH = Wire("!IH")
 _TTL_SIGN = 2**31
 """RFC 2181 section 8: a TTL with the highest bit set counts as 0."""
 _FIXED_BYTES = 10
 """Type, class, TTL and data length of a record."""
+
+
+class _Kind(NamedTuple):
+    """What there is to know of a question for addresses."""
+
+    name: str
+    size: int
+    length: bytes
+    """The data length of its records, as it stands in them."""
+    type_and_class: bytes
+    spell: Callable[[bytes], str]
+    """Without a cache: servers have more addresses than clients, and each is spelled once."""
+
+
+_KINDS = {
+    kind.type_and_class: kind
+    for kind in (
+        _Kind("A", 4, b"\0\x04", b"\0\x01\0\x01", ipv4_text),
+        _Kind("AAAA", 16, b"\0\x10", b"\0\x1c\0\x01", address_text.__wrapped__),
+    )
+}
 
 
 class PlainAnswer(NamedTuple):
@@ -43,7 +65,7 @@ class PlainAnswer(NamedTuple):
     ttl_seconds: int
 
 
-class _Name(NamedTuple):
+class _Name(Struct, frozen=True, gc=False):
     """A name as it stands in a message: where, in full, and spelled."""
 
     pointer: bytes
@@ -55,62 +77,82 @@ def read_plain_answer(message: bytes) -> PlainAnswer | None:
     """Read a plain answer. Raises IndexError where the message ends too early to tell."""
     zero = message.find(b"\0", 12)
     at = zero + 5
-    question = message[zero + 1 : at]
-    if message[2] & 0xFA != 0x80 or message[3] & 0x0F or message[4:7] != b"\0\1\0" or question not in _QUESTIONS:
+    kind = _KINDS.get(message[zero + 1 : at])
+    if kind is None or message[2] & 0xFA != 0x80 or message[3] & _CODE or message[4:7] != b"\0\1\0":
         return None
     count = message[7]
-    names = [_Name(_TO_QUESTION, message[12:zero], spell_plain_name(message[12:zero]))]
-    if not names[0].text or not 0 < count <= _MAX_RECORDS:
+    name = spell_plain_name(message[12:zero])
+    if not name or not 0 < count <= _MAX_RECORDS:
         return None
-    if count > 1:
-        at = _follow_chain(message, at, count, names)
-        count -= len(names) - 1
-    found = _read_addresses(message, at, count, names[-1], question)
-    if found is None:
+    owner = _TO_QUESTION if message[at] >= _POINTER else message[12 : zero + 1]
+    if count > 1 and message[at + len(owner) + 1] == _CNAME_TYPE:
+        return _read_after_chain(message, at, kind, _Name(_TO_QUESTION, message[12:zero], name))
+    found = _read_addresses(message, at, count, owner, kind)
+    return None if found is None else PlainAnswer(name, kind.name, found[0], (), found[1])
+
+
+def refuse_plainly(message: bytes) -> NotAnAnswer | None:
+    """Say why a plain question of A or AAAA got no answer; None for any other message, `parse_dns` says more of it.
+
+    Raises IndexError where the message ends too early to tell.
+    """
+    zero = message.find(b"\0", 12)
+    flags, code = message[2], message[3] & _CODE
+    if flags & 0xFA != 0x80 or message[4:6] != b"\0\1" or message[zero + 1 : zero + 5] not in _KINDS:
         return None
-    kind = _QUESTIONS[question][0]
-    if len(names) == 1:
-        return PlainAnswer(names[0].text, kind, found[0], (), found[1])
+    if not spell_plain_name(message[12:zero]):
+        return None
+    if code:
+        return "nxdomain" if code == NXDOMAIN else "response_code"
+    return None if message[6] or message[7] else "no_data"
+
+
+def _read_after_chain(message: bytes, at: int, kind: _Kind, question: _Name) -> PlainAnswer | None:
+    """Read what stands behind CNAME records."""
+    count, names = message[7], [question]
+    at = _follow_chain(message, at, count, names)
+    last = names[-1]
+    owner = last.pointer if message[at] >= _POINTER else last.wire + b"\0"
+    found = _read_addresses(message, at, count - len(names) + 1, owner, kind)
     texts = [name.text for name in names]
-    if len(set(texts)) != len(texts) or "" in texts:
+    if found is None or len(set(texts)) != len(texts) or "" in texts:
         return None
-    return PlainAnswer(texts[0], kind, found[0], tuple(texts[1:]), found[1])
+    return PlainAnswer(texts[0], kind.name, found[0], tuple(texts[1:]), found[1])
 
 
 def _read_addresses(
-    message: bytes, at: int, count: int, owner: _Name, question: bytes
+    message: bytes, at: int, count: int, owner: bytes, kind: _Kind
 ) -> tuple[tuple[str, ...], int] | None:
     """Read records that are all alike: the addresses, and the smallest TTL."""
-    size = _QUESTIONS[question][1]
-    head = (owner.pointer if message[at] >= _POINTER else owner.wire + b"\0") + question
-    width = len(head) + 6 + size
+    head = owner + kind.type_and_class
+    if count == 1:
+        data = at + len(head) + 6
+        address = message[data : data + kind.size]
+        if len(address) != kind.size or message[data - 2 : data] != kind.length or not message.startswith(head, at):
+            return None
+        ttl = int.from_bytes(message[data - 6 : data - 2])
+        return (kind.spell(address),), ttl if ttl < _TTL_SIGN else 0
+    width = len(head) + 6 + kind.size
     records = message[at : at + count * width]
     if not count or len(records) != count * width:
         return None
-    if count == 1:
-        ttl, length = _TTL_AND_LENGTH.unpack_from(records, len(head))
-        if length != size or not records.startswith(head):
-            return None
-        return (_spell(records[-size:]),), ttl if ttl < _TTL_SIGN else 0
-    addresses, least = set(), 2**32
-    for start, ttl, length, address in _layout(len(head), size).iter_unpack(records):
-        if start != head or length != size:
-            return None
-        addresses.add(_spell(address))
-        least = min(least, ttl if ttl < _TTL_SIGN else 0)
-    return tuple(sorted(addresses)), least
+    fields = _layout(len(head), kind.size, count).unpack(records)
+    ttls, addresses = fields[1::4], fields[3::4]
+    if fields[::4].count(head) != count or fields[2::4].count(kind.length) != count:
+        return None
+    least = min(ttls) if max(ttls) < _TTL_SIGN else min(ttl if ttl < _TTL_SIGN else 0 for ttl in ttls)
+    return tuple(sorted(set(map(kind.spell, addresses)))), least
 
 
 def _follow_chain(message: bytes, at: int, count: int, names: list[_Name]) -> int:
     """Add the targets of the CNAME records that come first, each owned by the one before; return where others begin."""
     suffixes: dict[int, bytes] = {}
+    _expand(message, 12, message.find(b"\0", 12) + 1, suffixes)
     while len(names) < count:
         owner = names[-1]
         head = owner.pointer if message[at] >= _POINTER else owner.wire + b"\0"
         if not message.startswith(head + _CNAME, at):
             break
-        if not suffixes:
-            _expand(message, 12, message.find(b"\0", 12) + 1, suffixes)
         data = at + len(head) + _FIXED_BYTES
         at = data + (message[data - 2] << 8 | message[data - 1])
         wire = _expand(message, data, at, suffixes)
@@ -139,23 +181,7 @@ def _expand(message: bytes, start: int, end: int, suffixes: dict[int, bytes]) ->
     return wire
 
 
-@lru_cache(maxsize=2048)
-def spell_plain_name(wire: bytes) -> str:
-    """Spell a name given without its root label; empty if it is odd in any way."""
-    labels = []
-    at = 0
-    while at < len(wire):
-        length = wire[at]
-        if length > _MAX_LABEL_BYTES:
-            return ""
-        labels.append(wire[at + 1 : at + 1 + length])
-        at += length + 1
-    name = b".".join(labels).lower()
-    is_odd = at != len(wire) or len(wire) >= _MAX_NAME_BYTES or name.translate(None, _PLAIN)
-    return "" if is_odd or name.count(b".") != len(labels) - 1 else name.decode("ascii")
-
-
-@lru_cache(maxsize=1024)
-def _layout(head: int, size: int) -> Wire:
-    """Lay out a record: owner, type and class; TTL, data length, data."""
-    return Wire(f"!{head}sIH{size}s")
+@lru_cache(maxsize=512)
+def _layout(head: int, size: int, count: int) -> Wire:
+    """Lay out records: owner, type and class; TTL; data length; data."""
+    return Wire("!" + f"{head}sI2s{size}s" * count)

@@ -18,12 +18,14 @@ from typing import IO, Any
 import msgspec
 
 from callgraph.clients import producer_config
-from callgraph.codec import encode_key, schema_header
+from callgraph.codec import encode_key, schema_header, schema_of
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
 from callgraph.topics import full_name
 from capture_agent.batches import Batch
 from capture_agent.outlet import MAX_BATCHES_IN_FLIGHT, Acknowledge
+
+_LINES = msgspec.json.Encoder()
 
 
 class KafkaPublisher:
@@ -103,13 +105,12 @@ class LinesPublisher:
 
     def publish(self, batch: Batch, acknowledge: Acknowledge) -> None:
         """Write the observations of a batch."""
-        head = {
-            "schema": batch.record.__struct_config__.tag,
-            "cluster": batch.record.cluster,
-            "node": batch.record.node,
-        }
-        lines = (msgspec.json.encode(head | msgspec.to_builtins(each)) for each in batch.record.observations)
-        self._stream.write(b"".join(line + b"\n" for line in lines))
+        record = batch.record
+        origin = {"schema": schema_of(record), "cluster": record.cluster, "node": record.node}
+        head = _LINES.encode(origin)[:-1] + b","
+        # A line break inside of JSON can only be one between two lines.
+        lines = b"\n" + _LINES.encode_lines(record.observations)
+        self._stream.write(lines.replace(b"\n{", b"\n" + head)[1:])
         acknowledge(True)
 
     def poll(self) -> None:

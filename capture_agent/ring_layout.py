@@ -18,15 +18,11 @@ BLOCK_HEADER = Wire("=8xIII")
 
 BLOCK_STATUS_AT = 8
 
-BLOCK_TIME_AT = 40
-BLOCK_TIME = Wire("=II")
-"""Seconds and nanoseconds of the block's last packet."""
-
 DATA_AT = 96
 """Where the IP header begins: the kernel leaves room for tpacket3_hdr, sockaddr_ll and 16 bytes more."""
 
-PACKET_IPV4 = Wire("=I8xI36xQ36xB5xHxBxx4x4sH")
-"""next offset, captured bytes, tap; then version, fragment, protocol, destination and source port.
+PACKET_IPV4 = Wire("=IIII36xQ36xB5xHxBxx4x4sH")
+"""next offset, seconds, nanoseconds, captured bytes, tap; version, fragment, protocol, destination and source port.
 
 The tap is ifindex, hatype, pkttype and halen as one number.
 """

@@ -85,14 +85,17 @@ class Suppressor:
         """How many facts wait to be sent."""
         return len(self._waiting)
 
-    def offer(self, observation: Observation, *, tap: int = 0, at: int, raw: bytes = b"") -> Outcome:
-        """Take a sighting in: a new fact waits to be sent, a repeat is counted."""
-        key = self._identify(observation)
+    def offer(self, observation: Observation, *, tap: int = 0, at: int, form: int = 0) -> Outcome:
+        """Take a sighting in: a new fact waits to be sent, a repeat is counted.
+
+        `form` is the hash of the bytes that it came in, 0 where those are not to be remembered.
+        """
+        key = self._next_serial() if self._keeps_all else hash(identify(observation))
         fact = self._facts.get(key)
         if fact is not None:
             note_repeat(fact, tap, at, observation.count)
-            if raw:
-                self._remember_raw(fact, raw)
+            if form:
+                self._remember_raw(fact, form)
             return "repeat"
         if len(self._facts) >= self._entries and not self._forget_oldest():
             return "overflow"
@@ -101,8 +104,8 @@ class Suppressor:
         fact = Fact(key, observation, tap, at)
         self._facts[key] = fact
         self._waiting.append(fact)
-        if raw:
-            self._remember_raw(fact, raw)
+        if form:
+            self._remember_raw(fact, form)
         return "new"
 
     def take(self, limit: int) -> list[Fact]:
@@ -146,9 +149,7 @@ class Suppressor:
             # The window is over, or the clock was set back.
             self._names.clear()
             self._names_until = at + self._window_ns
-        names = self._names.get(observation.client_address)
-        if names is None:
-            names = self._names[observation.client_address] = set()
+        names = self._names.setdefault(observation.client_address, set())
         if isinstance(observation, DnsObservation):
             name: Hashable = observation.dns_question_name
         else:
@@ -160,14 +161,11 @@ class Suppressor:
             names.add(name)
         return True
 
-    def _identify(self, observation: Observation) -> int:
-        if self._keeps_all:
-            self._serial += 1
-            return self._serial
-        return hash(identify(observation))
+    def _next_serial(self) -> int:
+        self._serial += 1
+        return self._serial
 
-    def _remember_raw(self, fact: Fact, raw: bytes) -> None:
-        form = hash(raw)
+    def _remember_raw(self, fact: Fact, form: int) -> None:
         if len(fact.raw_forms) < RAW_FORMS_PER_FACT and form not in self.raw and not self._keeps_all:
             fact.raw_forms += (form,)
             self.raw[form] = fact

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from capture_agent.dns import DnsAnswer, parse_dns
 from capture_agent.fingerprints import fingerprint, is_faithful
 from capture_agent.malformed import MalformedError
-from capture_agent.plain_answers import read_plain_answer
+from capture_agent.plain_answers import read_plain_answer, refuse_plainly
 from tests.dns_messages import AAAA, CNAME, HTTPS, SRV, A, answers, damaged_answers, message, record, wire_name
 
 CLIENT = bytes((10, 244, 1, 7))
@@ -170,6 +170,28 @@ def test_a_plain_answer_says_what_the_parser_says(raw):
         assert full.refusal is None
         assert plain == (full.question_name, full.question_type, full.addresses, full.cnames, full.ttl_seconds)
         assert is_faithful(raw)
+
+
+@given(answers() | damaged_answers(), st.sampled_from((0, 1, 3, 5)), st.booleans())
+@settings(max_examples=600, deadline=None)
+def test_a_plain_refusal_is_what_the_parser_says(raw, code, is_empty):
+    refused = bytearray(raw)
+    refused[3:4] = bytes([refused[3] & 0xF0 | code])
+    if is_empty:
+        refused[6:8] = b"\0\0"
+    try:
+        refusal = refuse_plainly(bytes(refused))
+    except IndexError:
+        return
+    if refusal is not None:
+        assert parse_dns(bytes(refused)).refusal == refusal
+
+
+def test_an_unknown_name_is_refused_plainly():
+    refused = bytearray(message("a.example", A, []))
+    assert refuse_plainly(bytes(refused)) == "no_data"
+    refused[3] |= 3
+    assert refuse_plainly(bytes(refused)) == "nxdomain"
 
 
 @given(answers())

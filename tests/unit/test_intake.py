@@ -38,10 +38,10 @@ class Node:
         self.pipeline = Pipeline(AgentSettings(), Identity("c", "n", "b"))
         self.publisher = AcceptingPublisher()
         self.pipeline.publisher = self.publisher
-        self._intake = Intake(self.pipeline, resolver_ports=(53,))
+        self.intake = Intake(self.pipeline, resolver_ports=(53,))
 
     def take(self, *packets: bytes, interface: int = VETH, seconds: int = 1_700_000_000) -> None:
-        self._intake.take_block(make_block([(packet, interface) for packet in packets], seconds=seconds), 0)
+        self.intake.take_block(make_block([(packet, interface) for packet in packets], seconds=seconds), 0)
 
     def published(self) -> list[object]:
         self.pipeline.finish(Moment(1, 1), gives_up=lambda: False)
@@ -112,6 +112,29 @@ def test_an_answer_over_tcp_that_is_known_is_counted_unparsed(node):
     node.take(*(tcp(RESOLVER, CLIENT, flags=ACK, sequence=100 * each, payload=stream) for each in range(3)))
     [seen] = node.published()
     assert (seen.network_transport, seen.count) == ("udp", 4)
+
+
+def test_a_refusal_over_tcp_is_counted_by_reason(node):
+    refused = bytearray(message("a.example", A, []))
+    refused[3] |= 3
+    node.take(tcp(RESOLVER, CLIENT, flags=ACK, sequence=1, payload=len(refused).to_bytes(2) + bytes(refused)))
+    assert node.pipeline.counters["dns"].dropped == {"nxdomain": 1}
+
+
+def test_each_observation_bears_the_time_of_its_own_packet(node):
+    packets = [(udp(RESOLVER, CLIENT, answer(name)), VETH) for name in ("a.example", "b.example", "a.example")]
+    block = make_block(packets, times=[(1_700_000_000, 999_999_999), (1_700_000_001, 5), (1_700_000_001, 7)])
+    node.intake.take_block(block, 0)
+    seen = node.published()
+    assert [each.observed_at for each in seen] == [1_700_000_000_999_999_999, 1_700_000_001_000_000_005]
+
+
+def test_a_repeat_bears_the_time_of_its_latest_sighting(node):
+    first, again = (udp(RESOLVER, CLIENT, answer(number=number)) for number in (1, 2))
+    node.intake.take_block(make_block([(first, VETH)], times=[(1_700_000_000, 1)]), 0)
+    node.published()
+    node.intake.take_block(make_block([(again, VETH)], times=[(1_700_000_100, 3)]), 0)
+    assert [each.observed_at for each in node.published()][-1] == 1_700_000_100_000_000_003
 
 
 def test_answers_that_cannot_be_read_are_counted_by_reason(node):
