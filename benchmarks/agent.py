@@ -1,6 +1,6 @@
 """The agent against its peers on one node: CPU per packet, memory, loss, and the highest rate without loss.
 
-`python -m benchmarks.agent [--rounds 3] [--seconds 4] [--quick] [--only NAME,NAME]`; needs root, cc, tcpdump, and Go
+`python -m benchmarks.agent [--rounds 3] [--seconds 5] [--quick] [--only NAME,NAME]`; needs root, cc, tcpdump, and Go
 with libpcap's headers for the gopacket peer. Contenders are interleaved in shuffled order; figures are medians over the
 rounds; CPU is user + system of the process tree.
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.dns_traffic import write_traffic
-from benchmarks.node_bed import NodeBed, Sent, measure, settle, stop, wait_until_idle
+from benchmarks.node_bed import NodeBed, Sent, measure, stop, wait_until_idle
 from benchmarks.proc_scan import measure_proc_scan
 from benchmarks.report import report
 from capture_agent.filters import dns_expression
@@ -35,13 +35,17 @@ from capture_agent.filters import dns_expression
 BUILD = Path("build/bench")
 FRAMES = 100_000
 KINDS = ("mixed", "answers")
+CAPTURE = "whocalls_capture"
 COMPARED_RATE = 10_000
 OTHER_RATES = (1_000, 100_000)
 OTHER_SECONDS = 2.0
+KNOWN_SECONDS = 3.0
 LOSS_FREE_STEPS = tuple(round(10 ** (step / 10), -2) for step in range(40, 60))
 """Packets a second: ten steps to a tenfold rate, 10,000 to 794,300."""
 LOSS_FREE_TRIES = 2
 LOSS_FREE_SECONDS = 2.0
+_CAPTURED_SECONDS, _PUBLISHED_SECONDS = 0.7, 1.8
+"""After the last packet: a block of the ring that is not full is handed over after 0.5 s, a batch after 1 s."""
 
 _AGENT = (sys.executable, "-m", "whocalls", "agent", "--agent-node=bench")
 _NO_SOCKETS = "--agent-sockets-enabled=false"
@@ -55,8 +59,9 @@ class Contender(NamedTuple):
     command: tuple[str, ...]
     dropped: str
     """Finds the kernel's drops in what the program writes at its end."""
-    compared: bool = False
-    """Its ratios are claimed: it takes part in every round."""
+    is_compared: bool = False
+    """Its ratios are claimed: it takes part in every round, and its loss-free rate is looked for in smaller steps."""
+    settle_seconds: float = _CAPTURED_SECONDS
 
 
 class Load(NamedTuple):
@@ -96,7 +101,7 @@ def main() -> None:
         figures = {contender.name: _figures(contender.name, runs) for contender in contenders}
         if not arguments.quick:
             for contender in contenders:
-                if contender.name != "whocalls_capture":
+                if contender.name != CAPTURE:
                     for kind, frames in traffic.items():
                         figures[contender.name][f"loss_free_pps_{kind}"] = find_loss_free(bed, contender, frames)
             idle = next(each for each in list_contenders(port, flushes_at_once=False) if each.name == "whocalls")
@@ -113,12 +118,13 @@ def _run_all(
     """Measure everything under the rate that is compared, in rounds; and once under the others."""
     runs: Runs = defaultdict(list)
     plan = [
-        (Load(kind, COMPARED_RATE, arguments.seconds), [each for each in contenders if each.compared or number == 0])
+        (Load(kind, COMPARED_RATE, arguments.seconds), [each for each in contenders if each.is_compared or number == 0])
         for number in range(arguments.rounds)
         for kind in KINDS
     ]
     if not arguments.quick:
-        plan += [(Load(kind, rate, OTHER_SECONDS), contenders) for kind in KINDS for rate in OTHER_RATES]
+        whole = [each for each in contenders if each.name != CAPTURE]
+        plan += [(Load(kind, rate, OTHER_SECONDS), whole) for kind in KINDS for rate in OTHER_RATES]
     for load, taking_part in plan:
         for contender in random.sample(taking_part, len(taking_part)):
             run = run_once(bed, contender, load, traffic[load.kind])
@@ -134,9 +140,15 @@ def list_contenders(kafka_port: int, *, flushes_at_once: bool = True) -> list[Co
     kafka = (f"--kafka-bootstrap-servers=127.0.0.1:{kafka_port}", "--topics-create=true", "--kafka-embedded=true")
     tcpdump = r"(\d+) packets? dropped by kernel"
     return [
-        Contender("whocalls", (*agent, *kafka), ours, compared=True),
-        Contender("whocalls_capture", (*agent, _NO_SOCKETS, "--to", "/dev/null"), ours, compared=True),
-        Contender("gopacket", (str(BUILD / "gopacket-peer"),), r'"dropped":(\d+)', compared=True),
+        Contender("whocalls", (*agent, *kafka), ours, is_compared=True, settle_seconds=_PUBLISHED_SECONDS),
+        Contender(
+            CAPTURE,
+            (*agent, _NO_SOCKETS, "--to", "/dev/null"),
+            ours,
+            is_compared=True,
+            settle_seconds=_PUBLISHED_SECONDS,
+        ),
+        Contender("gopacket", (str(BUILD / "gopacket-peer"),), r'"dropped":(\d+)', is_compared=True),
         Contender("tcpdump_text", ("tcpdump", "-Z", "root", "-n", "-l", "-i", "any", "udp port 53"), tcpdump),
         Contender(
             "tcpdump_floor", ("tcpdump", "-Z", "root", "-n", "-i", "any", "-w", "/dev/null", dns_expression()), tcpdump
@@ -148,10 +160,10 @@ def run_once(bed: NodeBed, contender: Contender, load: Load, frames: Path) -> Ru
     """Measure one contender under one load, from a cold start."""
     process = _start(bed, contender)
     usage, sent = [measure(process.pid)], []
-    is_known_of_interest = contender.name == "whocalls_capture" and load.rate == COMPARED_RATE
-    for _ in range(2 if is_known_of_interest else 1):
-        sent.append(bed.send(frames, rate=load.rate, seconds=load.seconds))
-        settle()
+    is_known_of_interest = contender.name == CAPTURE and load.rate == COMPARED_RATE
+    for seconds in (load.seconds, KNOWN_SECONDS) if is_known_of_interest else (load.seconds,):
+        sent.append(bed.send(frames, rate=load.rate, seconds=seconds))
+        time.sleep(contender.settle_seconds)
         usage.append(measure(process.pid))
     dropped = _drops(contender, stop(process))
     costs = [(after.cpu_ns - before.cpu_ns) / 1000 for before, after in itertools.pairwise(usage)]
@@ -168,10 +180,11 @@ def find_loss_free(bed: NodeBed, contender: Contender, frames: Path) -> float:
 
     A step has two tries: on a machine with other work a pause of somebody else's is no loss of the contender's.
     """
-    best, low, high = 0.0, 0, len(LOSS_FREE_STEPS)
+    steps = LOSS_FREE_STEPS if contender.is_compared else LOSS_FREE_STEPS[1::3]
+    best, low, high = 0.0, 0, len(steps)
     while low < high:
         middle = (low + high) // 2
-        rate = int(LOSS_FREE_STEPS[middle])
+        rate = int(steps[middle])
         tries = (_send_without_loss(bed, contender, frames, rate) for _ in range(LOSS_FREE_TRIES))
         sent = next(filter(None, tries), None)
         print(contender.name, frames.stem, rate, sent or "lost some", file=sys.stderr)
@@ -187,11 +200,11 @@ def _send_without_loss(bed: NodeBed, contender: Contender, frames: Path, rate: i
     """Send for a while; None where the kernel dropped any of it."""
     process = _start(bed, contender)
     sent = bed.send(frames, rate=rate, seconds=LOSS_FREE_SECONDS)
-    settle()
+    time.sleep(_CAPTURED_SECONDS)
     return None if _drops(contender, stop(process)) else sent
 
 
-def measure_idle(bed: NodeBed, contender: Contender, *, seconds: float = 20) -> float:
+def measure_idle(bed: NodeBed, contender: Contender, *, seconds: float = 15) -> float:
     """Return the CPU of a contender to which nothing comes, in percent of a core."""
     process = _start(bed, contender)
     time.sleep(3)
@@ -261,7 +274,7 @@ def _figures(name: str, runs: Runs) -> dict[str, float]:
 
 
 def _add_ratios(figures: dict[str, dict[str, float]]) -> None:
-    peer, whole, capture = figures.get("gopacket"), figures.get("whocalls"), figures.get("whocalls_capture")
+    peer, whole, capture = figures.get("gopacket"), figures.get("whocalls"), figures.get(CAPTURE)
     if not peer or not whole or not capture:
         return
     for kind in KINDS:
@@ -278,7 +291,7 @@ def _add_ratios(figures: dict[str, dict[str, float]]) -> None:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--quick", action="store_true", help="10,000 packets/s only")
     parser.add_argument("--only", default="", help="contenders, separated by commas")
     return parser.parse_args()

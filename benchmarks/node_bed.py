@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
-_SETTLE_SECONDS = 1.8
-"""A block of the ring that is not full is handed over after 0.5 s, a batch that is not full after 1 s."""
 _LEAST_START_SECONDS, _START_SECONDS, _IDLE_SECONDS, _IDLE_CPU_NS = 0.8, 30, 0.4, 3_000_000
 
 
@@ -103,11 +101,6 @@ def wait_until_idle(pid: int) -> None:
             raise SystemExit(f"process {pid} is still busy {_START_SECONDS} s after its start")
         before = used
         time.sleep(_IDLE_SECONDS)
-
-
-def settle() -> None:
-    """Let what was sent be read and published."""
-    time.sleep(_SETTLE_SECONDS)
 
 
 def _family(pid: int) -> list[int]:
