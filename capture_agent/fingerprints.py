@@ -65,7 +65,7 @@ def _fingerprint_many(message: bytes, client: bytes, at: int, count: int) -> Key
         kept = ttl + 4
         at = ttl + 6 + (message[kept] << 8 | message[ttl + 5])
         count -= 1
-    if count > 1 and message[ttl + 5] in _ADDRESS_BYTES:
+    if count > 1 and ttl > at and message[ttl + 5] in _ADDRESS_BYTES:
         size = ttl + 6 + message[ttl + 5] - at
         alike = message[at : at + count * size]
         if len(alike) == count * size:

@@ -17,9 +17,11 @@ import atheris
 
 with atheris.instrument_imports(include=["capture_agent"]):
     from capture_agent.dns import parse_dns
+    from capture_agent.fingerprints import fingerprint, is_faithful
     from capture_agent.malformed import DNS_REASONS, PACKET_REASONS, MalformedDnsError, MalformedPacketError
     from capture_agent.observe import observe_capture
     from capture_agent.packet import LINK_TYPES, Frame, parse_packet
+    from capture_agent.plain_answers import read_plain_answer, refuse_plainly
 
 from tests.seeded_messages import make_message
 from tests.wire_bytes import ethernet, geneve, ipv4, ipv6, prefixed, tcp, udp, vxlan
@@ -33,8 +35,25 @@ class TooSlowError(Exception):
     """An input that costs more than its size allows."""
 
 
+def read_quickly(octets: bytes) -> None:
+    """Go the way of the packet loop, where only IndexError is foreseen; what it says, the parser must say."""
+    is_faithful(octets)
+    try:
+        fingerprint(octets, b"\x0a\0\0\1")
+        plain, refusal = read_plain_answer(octets), refuse_plainly(octets)
+    except IndexError:
+        return
+    if plain is None and refusal is None:
+        return
+    answer = parse_dns(octets)
+    said = (answer.question_name, answer.question_type, answer.addresses, answer.cnames, answer.ttl_seconds)
+    if answer.refusal != refusal or (plain is not None and plain != said):
+        raise ValueError(f"{plain or refusal!r} is not {answer!r}")
+
+
 def read_message(octets: bytes) -> None:
     """Parse a message; anything but an answer or the one error is a finding."""
+    read_quickly(octets)
     try:
         answer = parse_dns(octets)
     except MalformedDnsError as error:

@@ -122,6 +122,12 @@ def test_a_key_is_not_trusted_for_more_than_one_question():
     assert not is_faithful(bytes(raw))
 
 
+def test_an_owner_without_an_end_is_no_layout_of_addresses():
+    """What is taken for the data length then stands in the header, and the records would have no bytes at all."""
+    raw = struct.pack("!6H", 1, 0x8180, 1, 2, 16, 0) + wire_name("abcdefgh") + b"\0\1\0\1" + b"\1" * 40
+    key_of(raw)
+
+
 def test_ordinary_answers_are_trusted():
     chain = [record(POINTER, CNAME, wire_name("b.example")), record(wire_name("b.example"), A, ADDRESSES[0])]
     hints = b"\0\1\0" + struct.pack("!HH4s", 4, 4, ADDRESSES[0])
