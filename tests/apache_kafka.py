@@ -59,8 +59,12 @@ def find_java() -> str:
 
 def jars_folder() -> Path:
     """Name the cache folder of the jars; another pom means another folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "whocalls" / f"kafka-{kafka_version()}-{hashlib.sha256(POM.read_bytes()).hexdigest()[:8]}"
+    return cache_folder() / f"kafka-{kafka_version()}-{hashlib.sha256(POM.read_bytes()).hexdigest()[:8]}"
+
+
+def cache_folder() -> Path:
+    """Name the folder of what is fetched or built once for tests."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whocalls"
 
 
 def fetch_jars() -> Path:

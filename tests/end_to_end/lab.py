@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import itertools
 import json
 import os
 import shutil
@@ -63,10 +64,14 @@ def missing_tool() -> str | None:
 class Lab:
     """The running cluster, as a context manager."""
 
+    routes_pods = False
+    """Pods of a node reach each other through the node, not over its bridge: then it can translate addresses."""
+
     def __init__(self, nodes: tuple[Node, ...], places: tuple[Place, ...], *, resolver: str, search: str) -> None:
         self._nodes = nodes
         self._places = places
-        self._resolv_conf = f"nameserver {resolver}\nsearch {search}\noptions ndots:5 timeout:2 attempts:3\n"
+        self._resolv_conf = resolv_conf(resolver, search)
+        self._ports = itertools.count()
         self._cleanup = contextlib.ExitStack()
         self._pods: dict[str, subprocess.Popen[str]] = {}
 
@@ -121,58 +126,58 @@ class Lab:
                 _run("ip", "netns", "exec", namespace(node.name), "sysctl", "-qw", setting)
             bridge = ["link add br0 type bridge", "link set br0 up"]
             gateways = [f"addr add {_gateway(pods)} dev br0 nodad" for pods in node.pod_ranges]
-            _configure(node.name, [*bridge, *gateways])
+            configure(node.name, [*bridge, *gateways])
         self._join_nodes()
         for place in self._places:
-            self._add_place(place)
+            self._add_place(place, self._resolv_conf)
         for place in self._places:
-            self._start_program(place)
+            self._start_program(place.name, place.ports)
 
     def _join_nodes(self) -> None:
         """One more bridge, in the first node, is the network between the nodes."""
         hub, *others = self._nodes
-        _configure(hub.name, ["link add uplink type bridge"])
+        configure(hub.name, ["link add uplink type bridge"])
         for number, node in enumerate(others):
             cable = f"link add up{number} type veth peer name uplink netns {namespace(node.name)}"
-            _configure(hub.name, [cable, f"link set up{number} master uplink up"])
+            configure(hub.name, [cable, f"link set up{number} master uplink up"])
         for node in self._nodes:
             addresses = [f"addr add {address} dev uplink nodad" for address in node.addresses]
-            _configure(node.name, ["link set uplink up", *addresses])
+            configure(node.name, ["link set uplink up", *addresses])
         for node in self._nodes:
-            _configure(node.name, [route for other in self._nodes if other != node for route in _routes_to(other)])
+            configure(node.name, [route for other in self._nodes if other != node for route in _routes_to(other)])
 
-    def _add_place(self, place: Place) -> None:
+    def _add_place(self, place: Place, resolv_conf: str) -> None:
         node = next(node for node in self._nodes if node.name == place.node)
-        self._add_namespace(place.name, resolv_conf=self._resolv_conf)
-        port = f"v{self._places.index(place)}"
+        self._add_namespace(place.name, resolv_conf=resolv_conf)
+        port = f"v{next(self._ports)}"
         cable = f"link add {port} type veth peer name eth0 netns {namespace(place.name)}"
-        _configure(node.name, [cable, f"link set {port} master br0 up"])
-        own = [
-            f"addr add {address}/{ipaddress.ip_network(pods).prefixlen} dev eth0 nodad"
-            for address, pods in zip(place.addresses, node.pod_ranges, strict=False)
-        ]
+        configure(node.name, [cable, f"link set {port} master br0 up"])
+        homes = [(address, _range_of(address, node)) for address in place.addresses]
+        own = [f"addr add {address}{self._length(pods)} dev eth0 nodad" for address, pods in homes]
         services = [f"addr add {address} dev eth0 nodad" for address in place.service_addresses]
-        gateways = [str(_gateway(pods).ip) for pods in node.pod_ranges[: len(place.addresses)]]
+        gateways = [str(_gateway(pods).ip) for _, pods in homes]
+        on_link = [f"route add {gateway} dev eth0" for gateway in gateways if self.routes_pods]
         routes = [f"route add default via {gateway}" for gateway in gateways]
-        _configure(place.name, ["link set eth0 up", *own, *services, *routes])
+        configure(place.name, ["link set eth0 up", *own, *services, *on_link, *routes])
         for each in self._nodes:
             next_hop = place.addresses[0] if each == node else _bare(node.addresses[0])
-            _configure(each.name, [f"route add {address} via {next_hop}" for address in place.service_addresses])
+            configure(each.name, [f"route add {address} via {next_hop}" for address in place.service_addresses])
 
-    def _start_program(self, place: Place) -> None:
-        self._pods[place.name] = self._run_inside(place.name, [sys.executable, str(POD_PROGRAM)])
-        for port in place.ports:
-            answer = self.order(place.name, "listen", port=port)
-            assert not answer, f"{place.name} cannot listen on {port}: {answer}"
+    def _length(self, pods: str) -> str:
+        return "" if self.routes_pods else f"/{ipaddress.ip_network(pods).prefixlen}"
+
+    def _start_program(self, name: str, ports: tuple[int, ...]) -> None:
+        self._pods[name] = self._run_inside(name, [sys.executable, str(POD_PROGRAM)])
+        for port in ports:
+            answer = self.order(name, "listen", port=port)
+            assert not answer, f"{name} cannot listen on {port}: {answer}"
 
     def _add_namespace(self, name: str, *, resolv_conf: str = "") -> None:
         _run("ip", "netns", "add", namespace(name))
-        self._cleanup.callback(_remove, namespace(name))
-        _configure(name, ["link set lo up"])
+        self._cleanup.callback(remove_namespace, name)
+        configure(name, ["link set lo up"])
         if resolv_conf:
-            folder = NETNS_CONFIG / namespace(name)
-            folder.mkdir(parents=True)
-            (folder / "resolv.conf").write_text(resolv_conf, encoding="utf-8")
+            write_resolv_conf(name, resolv_conf)
 
     def _run_inside(self, name: str, command: list[str]) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -182,9 +187,26 @@ class Lab:
         return process
 
 
+def resolv_conf(resolver: str, search: str) -> str:
+    """Return /etc/resolv.conf as the kubelet writes it."""
+    return f"nameserver {resolver}\nsearch {search}\noptions ndots:5 timeout:2 attempts:3\n"
+
+
+def write_resolv_conf(name: str, text: str) -> None:
+    """Say how names are resolved by what starts in a node or a pod from now on."""
+    folder = NETNS_CONFIG / namespace(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "resolv.conf").write_text(text, encoding="utf-8")
+
+
 def namespace(name: str) -> str:
     """Return the name of the network namespace of a node or a pod of this process's lab."""
     return f"{PREFIX}{os.getpid()}-{name}"
+
+
+def remove_namespace(name: str) -> None:
+    """Remove the namespace of a node or a pod, if it is still there."""
+    _remove(namespace(name))
 
 
 def sweep() -> None:
@@ -198,7 +220,8 @@ def sweep() -> None:
 
 
 def _remove(name: str) -> None:
-    _run("ip", "netns", "del", name)
+    if Path("/run/netns", name).exists():
+        _run("ip", "netns", "del", name)
     shutil.rmtree(NETNS_CONFIG / name, ignore_errors=True)
 
 
@@ -207,7 +230,8 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def _configure(name: str, lines: list[str]) -> None:
+def configure(name: str, lines: list[str]) -> None:
+    """Run lines of ip(8) in the namespace of a node or a pod."""
     _run("ip", "-n", namespace(name), "-batch", "-", text="\n".join(lines))
 
 
@@ -219,6 +243,10 @@ def _run(*command: str, text: str | None = None) -> None:
 def _gateway(pods: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
     network = ipaddress.ip_network(pods)
     return ipaddress.ip_interface(f"{network[1]}/{network.prefixlen}")
+
+
+def _range_of(address: str, node: Node) -> str:
+    return node.pod_ranges[":" in address]
 
 
 def _routes_to(other: Node) -> list[str]:

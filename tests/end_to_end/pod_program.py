@@ -40,9 +40,9 @@ def resolve(name):
     return {"addresses": sorted({address[0] for *_, address in found})}
 
 
-def call(name, port, keep):
-    """Resolve, connect, and see a byte come back; keep the connection open or close it."""
-    connection = socket.create_connection((name, port), timeout=10)
+def call(name, port, keep, seconds=10):
+    """Resolve, connect within so many seconds, and see a byte come back; keep the connection open or close it."""
+    connection = socket.create_connection((name, port), timeout=seconds)
     connection.sendall(b"?")
     assert connection.recv(1) == b"?"
     if keep:

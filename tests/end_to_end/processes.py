@@ -79,6 +79,20 @@ class Roles:
             code = process.wait()
         assert code == 0, f"{name} ended with {code}: {self.last_lines(name)}"
 
+    def pids(self) -> dict[str, int]:
+        """Return the process ids of the roles that were started and not ended yet."""
+        return {name: process.pid for name, process in self._processes.items()}
+
+    def running(self) -> list[str]:
+        """Name the roles that were started and not ended yet, the first started first."""
+        return list(self._processes)
+
+    def kill(self, name: str) -> None:
+        """End a role as the kernel does: no goodbye."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
+
     def finish(self, name: str, *, seconds: float = 60) -> None:
         """Wait for a role that ends by itself, with exit code 0."""
         code = self._processes.pop(name).wait(seconds)

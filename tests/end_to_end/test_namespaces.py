@@ -28,6 +28,7 @@ from tests.brokers import read_topic
 from tests.end_to_end.lab import Lab, missing_tool
 from tests.end_to_end.lab_cluster import FULL_TRUTH, SEARCH, SHOP, Cluster
 from tests.end_to_end.processes import Roles, run_whocalls, until
+from tests.exported_files import exported
 
 pytestmark = [pytest.mark.root, pytest.mark.kafka]
 
@@ -203,27 +204,6 @@ def left_behind(setting, *names):
     """Return the values in topics, but for our rubbish."""
     values = [value for name in names for value in read_topic(setting.kafka, full_name(name, setting.topics))]
     return [value for value in values if value not in RUBBISH.values()]
-
-
-def exported(folder):
-    """Read the YAML files as (namespace, client) to (namespace, server) to the evidence."""
-    graph = {}
-    for file in sorted(folder.rglob("*.yaml")):
-        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
-            home = document["metadata"]["namespace"]
-            for service in document["services"]:
-                graph[home, service["name"]] = _servers(service, home)
-    return graph
-
-
-def _servers(service, home):
-    inside = {(each.get("namespace", home), each["name"]): _evidence(each) for each in service.get("calls", ())}
-    outside = {("", each["name"]): _evidence(each) for each in service.get("external", ())}
-    return inside | outside
-
-
-def _evidence(server):
-    return {key: server[key] for key in ("via", "ports") if key in server}
 
 
 def await_graph(folder, truth, roles):
