@@ -9,7 +9,8 @@ SHARED ?= ../shared
 .DEFAULT_GOAL := check
 .PHONY: check help demo test test-integration test-end-to-end test-lowest lint format docs lock venv chaos fuzz \
 	bench-agent bench-resolve bench-processor bench-processor-memory bench-processor-recovery bench-processor-latency \
-	bench-export bench-page test-page screenshots test-cluster clean lint-images audit licences
+	bench-export bench-page test-page screenshots test-cluster cluster-test soak \
+	scale fresh-clone bench-gate benchmarks benchmarks-page clean lint-images audit licences
 
 check: lint test ## lint + test
 
@@ -49,6 +50,18 @@ tests/page/node_modules: tests/page/package-lock.json
 	cd tests/page && npm ci --silent
 	@touch $@
 
+cluster-test: $(READY) ## a whole cluster in a box, scenario by scenario (root, Go, Java; SCENARIOS=shop,reuse)
+	WHOCALLS_TEST_KAFKA=apache $(BIN)/pytest tests/cluster
+
+soak: $(READY) ## the box for an hour, with faults on schedule (root; SOAK_SECONDS, 3600)
+	$(BIN)/python -m tests.cluster.soak --seconds $${SOAK_SECONDS:-3600}
+
+scale: $(READY) ## clusters of 1,000 and 5,000 nodes into one processor: build/bench/scale.json
+	$(BIN)/python -m benchmarks.scale
+
+fresh-clone: $(READY) ## the README's two commands in a root with nothing in it (root, debootstrap)
+	$(BIN)/python -m benchmarks.fresh_clone
+
 test-cluster: $(READY) ## the watcher's tests against the cluster of $KUBECONFIG
 	WHOCALLS_TEST_CLUSTER=1 $(BIN)/pytest tests/integration/test_watcher_cluster.py
 
@@ -86,6 +99,17 @@ bench-page: $(READY) ## the live page and its server at two sizes: build/bench/p
 
 screenshots: $(READY) ## the pictures of the page in docs/screenshots
 	$(BIN)/python -m docs.screenshots
+
+bench-gate: $(READY) ## fail where a hot function has become twice as slow as its peer
+	$(BIN)/python -m benchmarks.gate
+
+BENCHES := $(shell grep -oE '^bench-[a-z-]+:' Makefile | tr -d :)
+
+benchmarks: $(BENCHES) scale ## every benchmark, one after another
+
+benchmarks-page: $(READY) ## take the results in build/ into docs/results/, and write the pages
+	$(BIN)/python docs/result_pages.py
+	$(BIN)/python docs/generate.py
 
 test-lowest: ## unit tests with the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv build/lowest

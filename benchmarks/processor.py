@@ -30,7 +30,7 @@ from confluent_kafka import Producer
 from benchmarks.large_cluster import CLUSTER, make_records
 from benchmarks.processor_graph import fill_graph
 from benchmarks.processor_load import make_load
-from benchmarks.report import Figures, report
+from benchmarks.report import medians, report
 from callgraph.broker import Broker
 from callgraph.clients import producer_config
 from callgraph.codec import encode, encode_key
@@ -43,6 +43,7 @@ from tests.worker_processes import WorkerProcess, settings_in_environment
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE_SECONDS = 300
 _LARGE = 100_000
+_PACKAGES = ("faust-streaming", "aiokafka", "msgspec", "confluent-kafka")
 
 
 class Load:
@@ -124,13 +125,6 @@ def _peak_megabytes(pid: int) -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
-def _medians(rounds: dict[str, list[dict[str, float]]]) -> Figures:
-    return {
-        subject: {name: statistics.median(each[name] for each in found) for name in found[0]}
-        for subject, found in rounds.items()
-    }
-
-
 def main() -> None:
     """Measure, and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -156,13 +150,14 @@ def main() -> None:
             rounds["faust_large"].append(measure_worker(large, folder))
         finally:
             broker.stop()
-    figures = _medians(rounds)
+    figures, spread = medians(rounds)
     shares = [
         faust["observations_per_second"] / bare["observations_per_second"]
         for faust, bare in zip(rounds["faust_batched"], rounds["bare_loop"], strict=True)
     ]
     figures["faust_batched"]["share_of_ceiling"] = statistics.median(shares)
-    report("processor", figures, packages=("faust-streaming", "aiokafka", "msgspec", "confluent-kafka"))
+    spread["faust_batched"]["share_of_ceiling"] = [min(shares), max(shares)]
+    report("processor", figures, packages=_PACKAGES, spread=spread)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -13,18 +14,34 @@ Figures = dict[str, dict[str, float]]
 """Subject to figure to number."""
 
 
-def report(name: str, figures: Figures, *, packages: tuple[str, ...] = ()) -> None:
+Spread = dict[str, dict[str, list[float]]]
+"""Subject to figure to its least and its most."""
+
+
+def report(name: str, figures: Figures, *, packages: tuple[str, ...] = (), spread: Spread | None = None) -> None:
     """Print the figures and write them down."""
     document = {
         "machine": describe_machine(),
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
         "figures": figures,
+        **({"spread": spread} if spread else {}),
     }
     path = Path("build/bench", f"{name}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(format_table(figures))
+
+
+def medians(rounds: dict[str, list[dict[str, float]]]) -> tuple[Figures, Spread]:
+    """Return the median of each figure over the rounds, and between what it lay."""
+    figures: Figures = {}
+    spread: Spread = {}
+    for subject, found in rounds.items():
+        columns = {name: [each[name] for each in found] for name in found[0]}
+        figures[subject] = {name: statistics.median(values) for name, values in columns.items()}
+        spread[subject] = {name: [min(values), max(values)] for name, values in columns.items()}
+    return figures, spread
 
 
 def format_table(figures: Figures) -> str:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import click
 import msgspec
 from msgspec import Meta
+from result_pages import result_pages
 
 from callgraph import records
 from callgraph.codec import schema_of
@@ -66,6 +67,7 @@ def pages() -> dict[str, str]:
         "configuration.md": "".join(configuration_page()),
         "metrics.md": "".join(metrics_page()),
         "cli.md": "".join(cli_page()),
+        **result_pages(),
     }
 
 
