@@ -35,20 +35,25 @@ def _batch(rng: random.Random, workloads: int, node: int, number: int, size: int
     common = {"cluster": CLUSTER, "node": f"node-{node}", "boot_id": "b", "sequence": number, "sent_at": seen_at}
     ends = [_ends(rng, workloads, node) for _ in range(size)]
     if number % 2:
-        return DnsAnswerBatch(**common, observations=tuple(_answer(*each, seen_at) for each in ends))
-    return ConnectionBatch(**common, observations=tuple(_connection(*each, seen_at) for each in ends))
+        return DnsAnswerBatch(**common, observations=tuple(answer_of(*each, seen_at) for each in ends))
+    return ConnectionBatch(**common, observations=tuple(connection_of(*each, seen_at) for each in ends))
 
 
 def _ends(rng: random.Random, workloads: int, node: int) -> tuple[str, int, int]:
     """Choose a client pod of the node, and one of the Services that its workload calls."""
-    place = rng.randrange(PODS_A_NODE)
+    return ends_of(workloads, node, place=rng.randrange(PODS_A_NODE), target=rng.randrange(TARGETS))
+
+
+def ends_of(workloads: int, node: int, *, place: int, target: int) -> tuple[str, int, int]:
+    """Return the address of a node's pod, the workload that it calls, and a pod of that."""
     workload = (node * PODS_A_NODE + place) % workloads
     client = workload * PODS_A_WORKLOAD + node * PODS_A_NODE // workloads % PODS_A_WORKLOAD
-    server = (workload + 1 + rng.randrange(TARGETS) * 131) % workloads  # never itself
-    return _address(10, client), server, server * PODS_A_WORKLOAD + rng.randrange(PODS_A_WORKLOAD)
+    server = (workload + 1 + target * 131) % workloads  # never itself
+    return _address(10, client), server, server * PODS_A_WORKLOAD + (node + place) % PODS_A_WORKLOAD
 
 
-def _answer(client: str, workload: int, _: int, seen_at: int) -> DnsObservation:
+def answer_of(client: str, workload: int, _: int, seen_at: int) -> DnsObservation:
+    """Return what the agent sees of a look-up."""
     return DnsObservation(
         observed_at=seen_at,
         network_transport="udp",
@@ -61,7 +66,8 @@ def _answer(client: str, workload: int, _: int, seen_at: int) -> DnsObservation:
     )
 
 
-def _connection(client: str, _: int, server: int, seen_at: int) -> ConnectionObservation:
+def connection_of(client: str, _: int, server: int, seen_at: int) -> ConnectionObservation:
+    """Return what the agent sees of a connection."""
     return ConnectionObservation(
         observed_at=seen_at,
         network_transport="tcp",
