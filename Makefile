@@ -33,8 +33,10 @@ demo: $(READY) ## a shop's traffic through the whole pipeline, on this machine
 
 test: $(READY) ## unit tests, properties and the conformance cases (under 5 minutes)
 	$(BIN)/pytest tests/unit tests/property tests/storm
-	$(BIN)/python -m tests.conformance $(SHARED)/conformance/identity_cases.json \
-		$(SHARED)/conformance/network_mapper_cases.json
+	@if [ -d $(SHARED)/conformance ] || [ "$$WHOCALLS_TEST_SKIPS" = forbidden ]; then \
+		$(BIN)/python -m tests.conformance $(SHARED)/conformance/identity_cases.json \
+			$(SHARED)/conformance/network_mapper_cases.json; \
+	else echo "conformance cases skipped: there is no $(SHARED)/conformance (SHARED=DIR to look elsewhere)"; fi
 
 test-integration: $(READY) ## the programs against a real broker (WHOCALLS_TEST_KAFKA chooses)
 	$(BIN)/pytest tests/integration

@@ -43,7 +43,7 @@ from tests.worker_processes import WorkerProcess, settings_in_environment
 BUSIEST_SECOND = 16 * 3600
 WINDOW_SECONDS = 300
 UTILISATION = 0.5
-_PATIENCE_SECONDS = 300
+_PATIENCE_SECONDS = 900
 
 Ends = tuple[int, int]
 """Which pod of a node (of 30), and which of the Services that it calls (of six)."""

@@ -177,7 +177,8 @@ def _flood(cluster: Json) -> Iterator[str]:
 def _soak(soak: Json) -> Iterator[str]:
     figures = soak["figures"]["soak"]
     yield "\n## Soak\n\n"
-    yield f"`{soak['command']}` on {_machine(soak['machine'])}.\n\n"
+    yield f"`make soak` goes on for an hour; the last committed run was `{soak['command']}`"
+    yield f" on {_machine(soak['machine'])}.\n\n"
     yield "| figure | |\n|---|---:|\n"
     for figure, value in figures.items():
         yield f"| `{figure}` | {_number(value)} |\n"

@@ -27,6 +27,7 @@ from tests.secure_kafka import SecureKafka
 
 SKEWED_NODE, SKEW_SECONDS = "node-c", 1.5
 PREFIX, SKEWED_PREFIX = "box.", "ahead."
+GROUP, PARTITIONS = "box", 4
 PROCESSORS = ("processor-1", "processor-2")
 WINDOW_SECONDS = 10
 """How soon an agent repeats what it saw again; 300 by default."""
@@ -125,10 +126,10 @@ class Line:
         return {
             "cluster": CLUSTER,
             "kafka": secure.kafka("SASL_SSL", "SCRAM-SHA-512"),
-            "topics": {"prefix": PREFIX, "partitions": 4},
+            "topics": {"prefix": PREFIX, "partitions": PARTITIONS},
             "agent": {"publish": {"flush_seconds": 0.3}, "suppression": {"window_seconds": WINDOW_SECONDS}},
             "watcher": {"kubeconfig": self._api.write_kubeconfig(self._folder)},
-            "processor": {"group": "box", "listen": "127.0.0.1:0"},
+            "processor": {"group": GROUP, "listen": "127.0.0.1:0"},
             "page": {"listen": self._page},
             "exporter": {
                 "interval_seconds": 0.3,
