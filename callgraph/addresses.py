@@ -17,6 +17,15 @@ _SILENT_NETWORKS = tuple(ipaddress.IPv6Network(text) for text in ("::/128", "::1
 
 
 @lru_cache(maxsize=65_536)
+def is_address(text: str) -> bool:
+    """Tell whether the text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def canonical_address(text: str) -> str:
     """Return the canonical form: compressed, lower case, zone removed, IPv4-mapped as IPv4. Raises ValueError."""
     if _IPV4.fullmatch(text):

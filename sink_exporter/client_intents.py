@@ -7,7 +7,6 @@ workload are written as Otterize writes them: as underscores.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from callgraph.addresses import is_address
 from callgraph.records import Workload
 from sink_exporter.graph import Arrow, CallGraph, is_external, list_clusters
 from sink_exporter.json_text import encode_json
@@ -113,17 +113,9 @@ def _target_of(client: Workload, arrow: Arrow) -> Target:
 def _internet_of(arrow: Arrow) -> InternetTarget:
     name = arrow.server.name
     ports = tuple(int(port.partition("/")[0]) for port in arrow.ports)
-    if _is_address(name):
+    if is_address(name):
         return InternetTarget(ips=(name,), ports=ports)
     return InternetTarget(domains=(name,), ports=ports)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def otterize_name(name: str) -> str:

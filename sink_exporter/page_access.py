@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection
-from ipaddress import ip_address
 
+from callgraph.addresses import is_address
 from callgraph.errors import ConfigurationError
 
 
 def is_known_host(header: str, hosts: Collection[str]) -> bool:
     """Tell whether the Host header names this server: an address, localhost, or a name of `hosts`."""
     name = _strip_port(header.lower())
-    return name == "localhost" or name in hosts or _is_address(name)
+    return name == "localhost" or name in hosts or is_address(name)
 
 
 def has_token(header: str, token: str) -> bool:
@@ -37,11 +37,3 @@ def _strip_port(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -5,8 +5,7 @@ It is not certain, so it decides nothing of what is in the graph: the page shows
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
+from callgraph.addresses import is_address
 from callgraph.records import Workload
 from sink_exporter.graph import is_external
 
@@ -24,15 +23,7 @@ def find_domain(workload: Workload) -> str:
     if not is_external(workload):
         return ""
     labels = workload.name.split(".")
-    if _is_address(workload.name) or len(labels) < 3:
+    if is_address(workload.name) or len(labels) < 3:
         return workload.name
     is_shared = len(labels[-1]) == 2 and labels[-2] in _SHARED_ENDINGS
     return ".".join(labels[-3 if is_shared else -2 :])
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -13,7 +13,11 @@ export class Graph {
     this.services = [];
     this.arrows = new Map();
     this.newest = 0;
-    this.fields = payload;
+    this.fields = {
+      groups: payload.group_fields,
+      services: payload.service_fields,
+      arrows: payload.arrow_fields,
+    };
     this.addGroups(payload.groups);
     this.addServices(payload.services);
     payload.arrows.forEach((row, position) => this.putArrow(row, payload.evidence?.[position]));
@@ -44,19 +48,19 @@ export class Graph {
   }
 
   addGroups(rows) {
-    for (const row of rows) this.groups.push({ index: this.groups.length, ...named(this.fields.group_fields, row) });
+    for (const row of rows) this.groups.push({ index: this.groups.length, ...named(this.fields.groups, row) });
   }
 
   addServices(rows) {
     for (const row of rows) {
-      const service = { index: this.services.length, ...named(this.fields.service_fields, row) };
+      const service = { index: this.services.length, ...named(this.fields.services, row) };
       service.external = service.kind === "External";
       this.services.push(service);
     }
   }
 
   putArrow(row, evidence) {
-    const arrow = named(this.fields.arrow_fields, row);
+    const arrow = named(this.fields.arrows, row);
     const key = arrowKey(arrow.client, arrow.server);
     arrow.client = this.services[arrow.client];
     arrow.server = this.services[arrow.server];

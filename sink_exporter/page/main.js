@@ -1,6 +1,6 @@
 // The page: reads its data, keeps what is shown in the address, and lets the views draw it.
 
-import { h, replace, count } from "./dom.js";
+import { h, replace } from "./dom.js";
 import { Graph } from "./graph.js";
 import { callsOf } from "./calls.js";
 import { nodeKey, select } from "./selection.js";
@@ -249,11 +249,6 @@ class Page {
   skip(event) {
     event.preventDefault();
     this.views[this.state.view].focus();
-  }
-
-  announceShown() {
-    const { found, links } = this.selection;
-    this.say(`${count(found.length, "service")}, ${count(links.length, "call")} shown`);
   }
 }
 
