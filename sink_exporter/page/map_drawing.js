@@ -4,11 +4,13 @@ import { svg } from "./dom.js";
 import { fitText, linePath } from "./map_layout.js";
 import { groupColour } from "./labels.js";
 
+const MANY_LINES = 150; // beyond it each line is fainter, or they become one grey area
+
 /** Draw a layout; `on` has box(box), line(line) or is empty for a picture. */
 export function drawMap(layout, on = {}) {
   return svg(
     "g",
-    { class: "map-content" },
+    { class: layout.lines.length > MANY_LINES ? "map-content dense" : "map-content" },
     svg(
       "g",
       { class: "map-groups" },
