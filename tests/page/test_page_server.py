@@ -2,21 +2,15 @@
 
 import gzip
 import json
+import subprocess
+import sys
 
 import pytest
 
-from callgraph.errors import ConfigurationError, PortTakenError
-from callgraph.settings import KafkaSettings, LogSettings, TopicSettings
-from callgraph.telemetry import LeanLogger
-from sink_exporter.graph import CallGraph
 from sink_exporter.graph_files import parse_graph
-from sink_exporter.page_program import PageSource, run_page
 from sink_exporter.render_json import render_json
-from sink_exporter.settings import PageSettings
 from tests.page.serving import ServeProcess
 from tests.sample_cluster import sample_graph
-
-LOG = LeanLogger(LogSettings(level="error"))
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +109,20 @@ def test_what_the_graph_is_compared_to_is_served_beside_it(graph_file, tmp_path)
     assert process.stop() == 0
 
 
-def test_a_taken_port_is_one_sentence(served):
-    source = PageSource(KafkaSettings(), TopicSettings(), graph=CallGraph())
-    with pytest.raises(PortTakenError, match=r"cannot listen on page\.listen '127\.0\.0\.1:\d+': .* \(choose another"):
-        run_page(source, PageSettings(listen=f"127.0.0.1:{served.port}"), LOG)
+def test_a_taken_port_is_one_sentence(served, graph_file):
+    ended = serve_in_vain(graph_file, f"127.0.0.1:{served.port}")
+    assert ended.returncode == 1
+    assert f"cannot listen on page.listen '127.0.0.1:{served.port}': " in ended.stderr
+    assert "(choose another port)" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
-def test_an_address_that_is_none_is_refused():
-    source = PageSource(KafkaSettings(), TopicSettings(), graph=CallGraph())
-    with pytest.raises(ConfigurationError, match=r"page\.listen"):
-        run_page(source, PageSettings(listen="8080"), LOG)
+def test_an_address_that_is_none_is_refused(graph_file):
+    ended = serve_in_vain(graph_file, "8080")
+    assert ended.returncode == 2
+    assert ended.stderr == "whocalls: page.listen is '8080', not HOST:PORT (127.0.0.1:8080)\n"
+
+
+def serve_in_vain(graph_file, listen):
+    command = [sys.executable, "-m", "whocalls", "serve", f"--input={graph_file}", f"--page-listen={listen}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
