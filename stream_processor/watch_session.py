@@ -43,6 +43,10 @@ def require_alive(*threads: threading.Thread) -> None:
             raise RuntimeError(f"the thread {thread.name!r} ended (its traceback is above)")
 
 
+_PULSES_A_HEARTBEAT = 4
+"""A watermark is as old as the last answer of the API server, so one a heartbeat would make it a heartbeat older."""
+
+
 class WatchSession:
     """One term of an active watcher."""
 
@@ -63,7 +67,7 @@ class WatchSession:
         self._report = report
         self._over = threading.Event()
         self._queue: Queue[Message] = Queue(_QUEUED_MESSAGES)
-        self._pulse = Pulse(client, seconds=settings.heartbeat_seconds, stop=self._over)
+        self._pulse = Pulse(client, seconds=settings.heartbeat_seconds / _PULSES_A_HEARTBEAT, stop=self._over)
         self._threads = [
             WatchThread(client, scope, settings.watch, queue=self._queue, stop=self._over)
             for scope in plan_scopes(settings.namespaces)
