@@ -26,6 +26,8 @@ CHART = ROOT / "charts" / "whocalls"
 VALUE_SETS = Path(__file__).parent / "values"
 GOLDEN = Path(__file__).parent / "golden"
 NAMESPACE = "whocalls"
+MINIMAL = {"config": {"kafka": {"bootstrap_servers": "kafka:9092"}}}
+"""The least values that render."""
 
 # In these keys the chart knows better, or they must never reach a ConfigMap.
 _NOT_IN_A_CHART = (("kafka", "sasl", "password"), ("kafka", "embedded"), ("page", "token"))
@@ -73,6 +75,22 @@ def pod_template(kube_object: dict[str, Any]) -> dict[str, Any] | None:
         kube_object = kube_object["spec"]["jobTemplate"]
     template: dict[str, Any] | None = kube_object.get("spec", {}).get("template")
     return template
+
+
+@cache
+def rendered(name: str) -> list[dict[str, Any]]:
+    """Render a value set and parse its objects."""
+    return objects(read_values(name))
+
+
+def of_kind(kube_objects: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    """Keep the objects of some kinds."""
+    return [kube_object for kube_object in kube_objects if kube_object["kind"] in kinds]
+
+
+def containers(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """List role and container of every pod of a value set."""
+    return [(role, container) for role, pod in pod_specs(rendered(name)) for container in pod["containers"]]
 
 
 def golden_text(name: str) -> str:

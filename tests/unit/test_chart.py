@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
-from functools import cache
 
 import helm_python
 import kubernetes_validate
@@ -17,14 +15,17 @@ from callgraph.topics import TOPICS
 from tests.deployment.chart import (
     CHART,
     GOLDEN,
-    NAMESPACE,
+    MINIMAL,
     ROOT,
+    containers,
     golden_text,
     objects,
+    of_kind,
     pod_specs,
     pod_template,
     read_values,
     render,
+    rendered,
     topics_file,
     value_set_names,
     values_schema,
@@ -41,13 +42,6 @@ CUSTOM_KINDS = {
     "SecurityContextConstraints",
     "ServiceMonitor",
 }
-ROLE_KINDS = ("Role", "ClusterRole")
-MINIMAL = {"config": {"kafka": {"bootstrap_servers": "kafka:9092"}}}
-
-
-@cache
-def rendered(name):
-    return objects(read_values(name))
 
 
 def with_values(path, value, base=MINIMAL):
@@ -58,14 +52,6 @@ def with_values(path, value, base=MINIMAL):
         place = place.setdefault(part, {})
     place[last] = value
     return values
-
-
-def of_kind(kube_objects, *kinds):
-    return [kube_object for kube_object in kube_objects if kube_object["kind"] in kinds]
-
-
-def containers(name):
-    return [(role, container) for role, pod in pod_specs(rendered(name)) for container in pod["containers"]]
 
 
 # -- What is rendered -------------------------------------------------------------------------------------------------
@@ -165,149 +151,6 @@ def test_every_file_that_a_container_is_told_of_is_mounted(name):
         told += [argument for argument in container["args"] if argument.startswith("/")]
         mounts = tuple(mount["mountPath"] + "/" for mount in container["volumeMounts"])
         assert all(path.startswith(mounts) for path in told), told
-
-
-# -- Rights -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", VALUE_SETS)
-def test_pods_other_than_the_agents_are_what_pod_security_calls_restricted(name):
-    for role, pod in pod_specs(rendered(name)):
-        if role == "agent":
-            continue
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"].get("runAsUser") != 0
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert all(v.keys() & {"configMap", "emptyDir", "secret", "persistentVolumeClaim"} for v in pod["volumes"])
-        for container in pod["containers"]:
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            }
-            assert not any("hostPort" in port for port in container.get("ports", []))
-
-
-@pytest.mark.parametrize("name", VALUE_SETS)
-def test_the_agent_has_a_packet_socket_and_a_view_of_proc_and_nothing_more(name):
-    (pod,) = [pod for role, pod in pod_specs(rendered(name)) if role == "agent"]
-    assert (pod["hostNetwork"], pod["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
-    assert not {"hostPID", "hostIPC"} & pod.keys()
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert pod["tolerations"] == [{"operator": "Exists"}]
-    (container,) = pod["containers"]
-    assert container["securityContext"] == {
-        "runAsUser": 0,
-        "runAsGroup": 0,
-        "privileged": False,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"], "add": ["NET_RAW"]},
-    }
-    assert [v["hostPath"] for v in pod["volumes"] if "hostPath" in v] == [{"path": "/proc", "type": "Directory"}]
-    assert {"name": "hostproc", "mountPath": "/hostproc", "readOnly": True} in container["volumeMounts"]
-
-
-def test_the_agent_names_apparmor_only_where_kubernetes_has_the_field():
-    def profile(kube_version):
-        pods = pod_specs(objects(MINIMAL, kube_version=kube_version))
-        return next(pod for role, pod in pods if role == "agent")["securityContext"].get("appArmorProfile")
-
-    assert profile("v1.29.9") is None
-    assert profile("v1.30.0") == {"type": "RuntimeDefault"}
-
-
-@pytest.mark.parametrize("name", VALUE_SETS)
-def test_only_the_watcher_gets_a_token(name):
-    with_token = {
-        pod["serviceAccountName"] for _, pod in pod_specs(rendered(name)) if pod["automountServiceAccountToken"]
-    }
-    assert len(with_token) == 1
-    assert with_token.pop().endswith("-watcher")
-
-
-def reading_rules(*core):
-    return [
-        {"apiGroups": [""], "resources": list(core), "verbs": ["list", "watch"]},
-        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
-        {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["list", "watch"]},
-        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["list", "watch"]},
-    ]
-
-
-def granted(name):
-    """List (account, namespace or None for the cluster, rules) of each binding."""
-
-    def identity(kind, kube_object, role):
-        return kind, kube_object["metadata"].get("namespace"), role
-
-    roles = {identity(o["kind"], o, o["metadata"]["name"]): o["rules"] for o in of_kind(rendered(name), *ROLE_KINDS)}
-    return [
-        (subject["name"], binding["metadata"].get("namespace"), roles[identity(ref["kind"], binding, ref["name"])])
-        for binding in of_kind(rendered(name), "RoleBinding", "ClusterRoleBinding")
-        for ref in [binding["roleRef"]]
-        for subject in binding["subjects"]
-    ]
-
-
-LEASE = [
-    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
-    {
-        "apiGroups": ["coordination.k8s.io"],
-        "resources": ["leases"],
-        "resourceNames": ["whocalls-watcher"],
-        "verbs": ["get", "update"],
-    },
-]
-
-
-def test_the_watcher_lists_and_watches_six_kinds_and_holds_one_lease():
-    assert granted("plaintext") == [
-        ("whocalls-watcher", None, reading_rules("pods", "services", "nodes")),
-        ("whocalls-watcher", NAMESPACE, LEASE),
-    ]
-
-
-def test_roles_in_namespaces_replace_the_cluster_role_and_one_replica_needs_no_lease():
-    assert granted("namespaced") == [
-        ("whocalls-watcher", "shop", reading_rules("pods", "services")),
-        ("whocalls-watcher", "payments", reading_rules("pods", "services")),
-    ]
-
-
-def test_the_watcher_watches_the_namespaces_that_it_may_read():
-    (environment,) = [
-        {entry["name"]: entry["value"] for entry in container["env"]}
-        for role, container in containers("namespaced")
-        if role == "watcher"
-    ]
-    assert load_settings(Settings, environment=environment).watcher.namespaces == ("shop", "payments")
-
-
-def test_the_watchers_compete_for_the_lease_that_they_may_hold():
-    (environment,) = [
-        {entry["name"]: entry.get("value") for entry in container["env"]}
-        for role, container in containers("plaintext")
-        if role == "watcher"
-    ]
-    assert environment["WHOCALLS_WATCHER_LEASE_NAME"] == LEASE[1]["resourceNames"][0]
-    assert "WHOCALLS_WATCHER_LEASE_NAME" not in json.dumps(rendered("namespaced"))
-
-
-def test_openshift_lets_the_agents_alone_use_their_constraints():
-    (constraints,) = of_kind(rendered("openshift"), "SecurityContextConstraints")
-    assert constraints["allowedCapabilities"] == ["NET_RAW"]
-    assert constraints["allowPrivilegedContainer"] is False
-    uses = [
-        (who, rules) for who, _, rules in granted("openshift") if "securitycontextconstraints" in rules[0]["resources"]
-    ]
-    assert [(who, rules[0]["resourceNames"]) for who, rules in uses] == [
-        ("whocalls-agent", [constraints["metadata"]["name"]])
-    ]
-    assert not any(
-        "runAsUser" in pod["securityContext"] for role, pod in pod_specs(rendered("openshift")) if role != "agent"
-    )
 
 
 # -- Secrets and Kafka ------------------------------------------------------------------------------------------------
