@@ -58,9 +58,9 @@ def play_day(*, seed: int = 1, seconds: float = DAY_SECONDS, from_second: float 
         while number < len(calls) and calls[number].second < until:
             _see(pipeline, calls[number])
             number += 1
-        at = int(until * SECOND)
+        at = BORN + int(until * SECOND)
         clock.second = until
-        pipeline.work(Moment(BORN + at, at), flush=True)
+        pipeline.work(Moment(at, at), flush=True)
     return clock.sent
 
 
@@ -84,9 +84,9 @@ def _see(pipeline: Pipeline, call: Call) -> None:
     # Every new life of a pod is a new address; nothing else about it matters to the agent.
     life = int((call.second / DAY_SECONDS + call.place / PODS_A_NODE) * _LIVES_A_DAY)
     ends = ends_of(WORKLOADS, life, place=call.place, target=call.target)
-    at = int(call.second * SECOND)
-    pipeline.settle("dns", answer_of(*ends, BORN + at), at=at)
-    pipeline.settle("syn", connection_of(*ends, BORN + at), at=at)
+    at = BORN + int(call.second * SECOND)
+    pipeline.settle("dns", answer_of(*ends, at), at=at)
+    pipeline.settle("syn", connection_of(*ends, at), at=at)
 
 
 class _Log:

@@ -60,6 +60,8 @@ BENCHES: dict[str, Bench] = {
         "With an inventory and a graph of 100,000 each behind it.",
         "A worker reads the whole inventory, not only the part that its partitions need.",
     ),
+    "processor_memory": Bench("Stream processor, memory", "What inventory and edges take in one worker.", ""),
+    "processor_latency": Bench("Stream processor, latency", "From the agent's batch to the edge on its topic.", ""),
     "export": Bench(
         "Exporter",
         "100,000 edges of 5,000 workloads in 500 namespaces, from Kafka to files, and each format alone.",
