@@ -250,7 +250,8 @@ def capacity_page(scale: Json) -> Iterator[str]:
     yield (
         "\n*Measured* rows were measured for the sizes without a star; *multiplied* rows are what one node sends,\n"
         "times the nodes; *arithmetic* rows follow from both. Columns with a star are arithmetic throughout: the\n"
-        "largest measured size, in proportion. Sizes beyond the measured were not run.\n"
+        "largest measured size, in proportion. Sizes beyond the measured were not run. At speed a worker finds many\n"
+        "batches waiting and takes them together; in real time it takes fewer at once, each at a higher cost.\n"
     )
 
 
