@@ -160,7 +160,7 @@ class Page {
   }
 
   draw() {
-    this.selection = select(this.graph, this.state, this.now);
+    this.selectAgain();
     const view = this.views[this.state.view];
     if (this.stage.firstChild !== view.element) replace(this.stage, view.element);
     view.draw();
@@ -168,6 +168,17 @@ class Page {
     this.filters.draw();
     this.drawDrawer();
     document.title = `${this.focused()?.name ?? shownText(this)} – whocalls`;
+  }
+
+  /** Filter anew only what is not filtered alike already: another view of 50,000 calls need not wait for it. */
+  selectAgain() {
+    const { q, ns, via, seen, ext, infra, cross } = this.state;
+    const minute = Math.floor(this.now / 60);
+    const key = JSON.stringify([this.graph.version, minute, q, ns, via, seen, ext, infra, cross]);
+    if (key === this.selectionKey && this.selectedGraph === this.graph) return;
+    this.selection = select(this.graph, this.state, this.now);
+    this.selectionKey = key;
+    this.selectedGraph = this.graph;
   }
 
   drawDrawer() {
