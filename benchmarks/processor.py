@@ -6,7 +6,7 @@
 - `bare_loop`: a plain aiokafka loop that calls the same pure functions, without the way through the calls topic and
   without groups, holding or acknowledging: the ceiling;
 - `faust_single`: `whocalls processor` with one observation a message;
-- `faust_large`, once: as `faust_batched`, with 100,000 pods and a call graph of 100,000 edges, for its memory.
+- `faust_large`, once: as `faust_batched`, with 100,000 pods, until there are some 90,000 edges, for its memory.
 The contenders take turns; figures are medians. CPU is user and system time of the process, from the first observation
 to the last edge.
 """
@@ -28,7 +28,6 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from benchmarks.large_cluster import CLUSTER, make_records
-from benchmarks.processor_graph import fill_graph
 from benchmarks.processor_load import make_load
 from benchmarks.report import medians, report
 from callgraph.broker import Broker
@@ -42,7 +41,7 @@ from tests.worker_processes import WorkerProcess, settings_in_environment
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE_SECONDS = 300
-_LARGE = 100_000
+_LARGE, _LARGE_BATCHES = 100_000, 1_000
 _PACKAGES = ("faust-streaming", "aiokafka", "msgspec", "confluent-kafka")
 
 
@@ -145,8 +144,7 @@ def main() -> None:
                 rounds["bare_loop"].append(measure_bare_loop(load))
                 few = Load(broker.kafka_settings, pods=options.pods, batches=options.batches * 5, size=1)
                 rounds["faust_single"].append(measure_worker(few, folder))
-            large = Load(broker.kafka_settings, pods=_LARGE, batches=options.batches, size=500)
-            fill_graph(large.kafka, large.topics, _LARGE)
+            large = Load(broker.kafka_settings, pods=_LARGE, batches=_LARGE_BATCHES, size=500)
             rounds["faust_large"].append(measure_worker(large, folder))
         finally:
             broker.stop()
