@@ -172,7 +172,10 @@ def _expand(message: bytes, start: int, end: int, suffixes: dict[int, bytes]) ->
         at += message[at] + 1
     wire = message[start:at]
     if message[at]:
-        wire += suffixes.get((message[at] << 8 | message[at + 1]) & 0x3FFF, b"")
+        suffix = suffixes.get((message[at] << 8 | message[at + 1]) - (_POINTER << 8))
+        if suffix is None:
+            return b""
+        wire += suffix
         at += 1
     if at + 1 != end or start >= 0x4000:
         return b""

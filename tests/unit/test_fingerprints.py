@@ -178,6 +178,13 @@ def test_a_plain_answer_says_what_the_parser_says(raw):
         assert is_faithful(raw)
 
 
+@pytest.mark.parametrize("ending", [b"\x02cdn\0", b"\3cdn\xc0\x0f", b"\3cdn\x40\x0c"])
+def test_a_name_that_ends_as_none_can_is_not_plain(ending):
+    """A label of an unknown type, a pointer into the midst of a label, and what would be a pointer but for a bit."""
+    chain = [record(POINTER, CNAME, b"\5hop-0" + ending), record(b"\xc0\x27", A, ADDRESSES[0])]
+    assert read_plain_answer(message("a.example", A, chain)) is None
+
+
 @given(answers() | damaged_answers(), st.sampled_from((0, 1, 3, 5)), st.booleans())
 @settings(max_examples=600, deadline=None)
 def test_a_plain_refusal_is_what_the_parser_says(raw, code, is_empty):
