@@ -148,9 +148,11 @@ def spell_wire(wire: bytes) -> str | None:
 
 def spell_plain_name(wire: bytes) -> str:
     """Spell a name given without its root label; empty if it is odd in any way."""
+    if len(wire) >= MAX_NAME_BYTES:
+        return ""
     name = wire[1:].translate(_COMMON_SPELLED)
     # What is left of it without its labels must be their lengths, whatever those bytes were meant to be.
-    if wire.translate(None, _COMMON) == bytes(map(len, name.split(b"."))) and len(wire) < MAX_NAME_BYTES:
+    if wire.translate(None, _COMMON) == bytes(map(len, name.split(b"."))):
         return name.decode("ascii")
     return _spell_rare_name(wire)
 
@@ -166,7 +168,7 @@ def _spell_rare_name(wire: bytes) -> str:
         labels.append(wire[at + 1 : at + 1 + length])
         at += length + 1
     name = b".".join(labels).lower()
-    is_odd = at != len(wire) or len(wire) >= MAX_NAME_BYTES or name.translate(None, _PLAIN)
+    is_odd = at != len(wire) or name.translate(None, _PLAIN)
     return "" if is_odd or name.count(b".") != len(labels) - 1 else name.decode("ascii")
 
 

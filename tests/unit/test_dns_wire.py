@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture_agent.dns import parse_dns
-from capture_agent.dns_wire import MAX_LABEL_STEPS, spell_wire
+from capture_agent.dns_wire import MAX_LABEL_STEPS, spell_plain_name, spell_wire
 from capture_agent.malformed import MalformedDnsError
 from tests.wire_bytes import (
     HTTPS,
@@ -138,3 +138,7 @@ def test_no_message_costs_more_than_a_millisecond_per_kilobyte(octets):
     for _ in range(5):
         outcome_of(octets)
     assert (time.process_time() - began) / 5 < 0.001 * len(octets) / 1024
+
+
+def test_bytes_longer_than_any_name_are_spelt_by_nobody():
+    assert spell_plain_name(b"\xc0" + b"a" * 300) == ""
