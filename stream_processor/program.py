@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import time
@@ -33,6 +34,8 @@ EXIT_SOFTWARE = 70
 _FLUSH_SECONDS = 5.0
 _STOP_SECONDS = 20.0
 _STOP_OUTSIDE_SECONDS = 3.0
+_END_SECONDS = 27.0
+"""From the signal to the end of whatever still waits for a broker that is away; Kubernetes kills after 30 s."""
 _LAG_SECONDS = 5.0
 
 
@@ -85,6 +88,7 @@ class _Process:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with self._status_page(), self._services():
             await self._stop.wait()
+            asyncio.get_running_loop().call_later(_END_SECONDS, self._end_now)
             self._log.info("processor_stopping", failed=self._failure is not None)
         return self._failure
 
@@ -176,6 +180,11 @@ class _Process:
             assigned=len(shift.assigned) if shift else 0,
             restored=bool(shift and shift.restored),
         )
+
+    def _end_now(self) -> None:
+        """End without waiting for anything: what is not acknowledged is read again."""
+        self._log.error("processor_ended_by_force", seconds=_END_SECONDS, reason="Kafka did not answer in time")
+        os._exit(EXIT_SOFTWARE)
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:

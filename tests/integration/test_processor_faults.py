@@ -38,3 +38,14 @@ def test_a_broker_that_is_killed_and_comes_back_costs_no_count(broker, worker):
         stream.send_batches(20)
     await_that(lambda: stream.graph() == stream.expected, seconds=90)
     assert worker.end() == 0
+
+
+def test_a_worker_that_is_told_to_end_while_its_broker_is_away_ends_before_it_is_killed(broker, worker):
+    stream = ShopStream(broker.kafka_settings, TOPICS)
+    stream.send_inventory()
+    worker.await_ready()
+    stream.send_batches(100)
+    await_that(stream.graph)
+    broker.kill()
+    worker.end()
+    assert worker.lines("processor_stopping")
