@@ -7,6 +7,7 @@ capture and its objects, stand-ins hand out the demo's.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ FOREIGN = {
     "docker": {"compose", "build", "push", "buildx"},
     "helm": {"install", "test"},
     "kcat": {"-b"},
+    "make": set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)),
     "tar": {"x"},
 }
 
