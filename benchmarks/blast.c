@@ -1,8 +1,8 @@
 /* Sends the frames of a pcap file over an interface at a steady rate, over and over.
  *
- *   blast INTERFACE FILE PACKETS_PER_SECOND SECONDS
+ *   blast INTERFACE FILE PACKETS_PER_SECOND SECONDS [SHARE]
  *
- * Prints how many were sent, and the seconds it took. A packet socket and sendmmsg: about 0.5 us a packet.
+ * SHARE, from 0 to 1, is how far into the file to begin: two senders at once are not to send the same. Prints how many were sent, and the seconds it took. A packet socket and sendmmsg: about 0.5 us a packet.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -40,7 +40,10 @@ static char *read_file(const char *path, size_t *size) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) { fprintf(stderr, "usage: blast INTERFACE FILE PACKETS_PER_SECOND SECONDS\n"); return 2; }
+    if (argc < 5 || argc > 6) {
+        fprintf(stderr, "usage: blast INTERFACE FILE PACKETS_PER_SECOND SECONDS [SHARE]\n");
+        return 2;
+    }
     size_t size;
     char *data = read_file(argv[2], &size);
     double rate = atof(argv[3]), seconds = atof(argv[4]);
@@ -53,6 +56,7 @@ int main(int argc, char **argv) {
         frames[count].iov_len = length;
         at += 16 + length;
     }
+    size_t first = argc == 6 ? (size_t)(atof(argv[5]) * (double)count) : 0;
     int s = socket(AF_PACKET, SOCK_RAW, 0);
     struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(argv[1])};
     if (s < 0 || bind(s, (struct sockaddr *)&to, sizeof to)) { perror("packet socket"); return 1; }
@@ -68,7 +72,7 @@ int main(int argc, char **argv) {
         while (sent < due) {
             int batch = due - sent < BATCH ? (int)(due - sent) : BATCH;
             for (int i = 0; i < batch; i++) {
-                messages[i].msg_hdr.msg_iov = &frames[(sent + i) % count];
+                messages[i].msg_hdr.msg_iov = &frames[(first + sent + i) % count];
                 messages[i].msg_hdr.msg_iovlen = 1;
             }
             int done = sendmmsg(s, messages, (unsigned)batch, 0);
