@@ -34,8 +34,9 @@ BENCHES: dict[str, Bench] = {
         "Capture agent",
         "Peers in the same run: gopacket over libpcap (what the Go sniffers of the field are built on), `tcpdump -n`, "
         "and `tcpdump -w /dev/null` with our filter as the floor. Same frames, contenders interleaved.",
-        "While everything is new, each packet is decoded in Python: the figures named `first_…` are where the agent is "
-        "weakest. `tcpdump_floor`, which decodes nothing, is cheaper than anything that does.",
+        "Each new fact is decoded in Python: positive answers at a cold start are where the agent is weakest, and what it "
+        "knows already (`known_…`) where it is not. `tcpdump_floor`, which decodes nothing, is cheaper than anything "
+        "that does.",
     ),
     "resolve": Bench(
         "Resolver",
