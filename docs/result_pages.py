@@ -34,9 +34,8 @@ BENCHES: dict[str, Bench] = {
         "Capture agent",
         "Peers in the same run: gopacket over libpcap (what the Go sniffers of the field are built on), `tcpdump -n`, "
         "and `tcpdump -w /dev/null` with our filter as the floor. Same frames, contenders interleaved.",
-        "Each new fact is decoded in Python: positive answers at a cold start are where the agent is weakest, and what it "
-        "knows already (`known_…`) where it is not. `tcpdump_floor`, which decodes nothing, is cheaper than anything "
-        "that does.",
+        "Each new fact is decoded in Python: positive answers at a cold start are where the agent is weakest "
+        "(`known_…` is what it knows already). `tcpdump_floor`, which decodes nothing, is cheaper than what does.",
     ),
     "resolve": Bench(
         "Resolver",
