@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gzip
 import logging
-import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -67,15 +66,6 @@ def read_lines(path: Path | str) -> Iterator[str]:
     with _open(path) as file:
         while line := file.readline(_MAX_LINE_BYTES):
             yield line.decode("utf-8", "replace")
-
-
-def find_file_time(path: Path | str) -> int:
-    """Return when a file was last written, in nanoseconds: the time of what bears none. Raises InputError."""
-    try:
-        found = os.fstat(sys.stdin.fileno()) if str(path) == "-" else Path(path).stat()
-    except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    return found.st_mtime_ns
 
 
 def _open(path: Path | str) -> IO[bytes]:

@@ -17,7 +17,7 @@ class FileSource(Struct, frozen=True):
     kind: FileKind
     path: str
     observed_at: int | None = None
-    """Nanoseconds, for sources that hold no times of their own; None: the time of the files."""
+    """Nanoseconds, for sources without times of their own; None: a saved table's file time, a log's time of reading."""
 
 
 class LiveSource(Struct, frozen=True):

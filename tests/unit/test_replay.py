@@ -12,7 +12,7 @@ from callgraph.errors import InputError
 from callgraph.records import DnsObservation
 from capture_agent.observe import Refusal, observe_capture
 from capture_agent.packet import LINK_ETHERNET, LINK_RAW, LINK_SLL2, parse_packet
-from capture_agent.replay import find_file_time, read_frames, read_lines
+from capture_agent.replay import read_frames, read_lines
 from tests.wire_bytes import answer, dns_frame, ipv4, udp
 
 FRAME = dns_frame()
@@ -156,8 +156,6 @@ def test_file_that_is_no_capture_is_one_sentence(saved, octets, text):
 def test_file_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         list(read_frames(tmp_path / "none"))
-    with pytest.raises(InputError, match="No such file"):
-        find_file_time(tmp_path / "none")
     with pytest.raises(InputError, match="Is a directory"):
         list(read_frames(tmp_path))
 
@@ -188,4 +186,3 @@ def test_log_is_read_in_lines_of_bounded_length(saved):
     path = saved(b"one\n" + b"x" * 100_000 + b"\nl\xffst")
     lines = list(read_lines(path))
     assert (lines[0], len(lines[1]), lines[-1]) == ("one\n", 65_536, "l�st")
-    assert find_file_time(path) > 0
