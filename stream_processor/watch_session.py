@@ -22,7 +22,9 @@ from stream_processor.watcher_report import WatcherReport
 
 _QUEUED_MESSAGES = 16
 """A message holds up to a page of decoded objects, about 5 KB each."""
-_RETRY_HEARTBEAT_SECONDS = 0.05
+_TURN_SECONDS = 0.02
+_PATIENCE_SECONDS = 0.1
+"""How long the last answers are waited for: who spoke within the last second is not asked, and is as old as that."""
 _EXPIRY_SECONDS = 600.0
 _JOIN_SECONDS = 2.0
 
@@ -41,10 +43,6 @@ def require_alive(*threads: threading.Thread) -> None:
     for thread in threads:
         if not thread.is_alive():
             raise RuntimeError(f"the thread {thread.name!r} ended (its traceback is above)")
-
-
-_PULSES_A_HEARTBEAT = 4
-"""A watermark is as old as the last answer of the API server, so one a heartbeat would make it a heartbeat older."""
 
 
 class WatchSession:
@@ -67,13 +65,13 @@ class WatchSession:
         self._report = report
         self._over = threading.Event()
         self._queue: Queue[Message] = Queue(_QUEUED_MESSAGES)
-        self._pulse = Pulse(client, seconds=settings.heartbeat_seconds / _PULSES_A_HEARTBEAT, stop=self._over)
+        self._pulse = Pulse(client, stop=self._over)
         self._threads = [
             WatchThread(client, scope, settings.watch, queue=self._queue, stop=self._over)
             for scope in plan_scopes(settings.namespaces)
         ]
         self._heartbeat_at = self._expiry_at = 0.0
-        self._watermark = 0
+        self._asked_at = self._watermark = 0
         self.has_published = False
 
     def run(self) -> None:
@@ -87,17 +85,27 @@ class WatchSession:
             self._end()
 
     def _turn(self) -> None:
-        due = time.monotonic() >= self._heartbeat_at
         try:
-            self._take(self._queue.get(timeout=_RETRY_HEARTBEAT_SECONDS))
+            self._take(self._queue.get(timeout=_TURN_SECONDS))
         except Empty:
             self._report.turn()
             require_alive(self._pulse, *self._threads)
-        if due:
+        now = time.monotonic()
+        if now >= self._heartbeat_at:
+            self._heartbeat_at = now + self._settings.heartbeat_seconds
+            self._ask()
+        if self._asked_at:
             self._beat()
-        if time.monotonic() >= self._expiry_at:
-            self._expiry_at = time.monotonic() + _EXPIRY_SECONDS
+        if now >= self._expiry_at:
+            self._expiry_at = now + _EXPIRY_SECONDS
             self._expire()
+
+    def _ask(self) -> None:
+        """Ask every connection and the server itself at one moment: the oldest answer is the age of the watermark."""
+        self._asked_at = self._asked_at or time.time_ns()
+        self._pulse.ask()
+        for thread in self._threads:
+            thread.ask()
 
     def _take(self, message: Message) -> None:
         records = self._feed.take(message)
@@ -107,8 +115,12 @@ class WatchSession:
 
     def _beat(self) -> None:
         """Publish a watermark, if every watch can say up to when it knows everything; else try again in a moment."""
-        at = self._known_until()
-        if at is None or at <= self._watermark:
+        now = time.time_ns()
+        known = self._known_until(now)
+        if known is None or (known < self._asked_at and now - self._asked_at < _PATIENCE_SECONDS * 1e9):
+            return
+        at = known - int(self._settings.watch.safety_seconds * 1_000_000_000)
+        if at <= self._watermark:
             return
         for _ in range(self._queue.qsize()):  # all that they know is on the queue by now
             self._take(self._queue.get_nowait())
@@ -117,13 +129,11 @@ class WatchSession:
             WatermarkRecord(cluster=self._cluster, at=at, denied=denied, namespaces=self._settings.namespaces)
         )
         self._feed.promise(at, except_for=self._report.denied)
-        self._watermark, self.has_published = at, True
-        self._heartbeat_at = time.monotonic() + self._settings.heartbeat_seconds
+        self._asked_at, self._watermark, self.has_published = 0, at, True
         self._report.note_watermark(at, now=time.time_ns(), counts=self._feed.counts())
 
-    def _known_until(self) -> int | None:
+    def _known_until(self, now: int) -> int | None:
         """Return the time that every watch has reached; None while one is listing, broken, busy, or pods are denied."""
-        now = time.time_ns()
         followed = [thread for thread in self._threads if thread.scope not in self._report.denied]
         if not any(thread.scope.resource.kind == "Pod" for thread in followed):
             return None
@@ -133,7 +143,7 @@ class WatchSession:
             if known is None:
                 return None
             until = min(until, known)
-        return until - int(self._settings.watch.safety_seconds * 1_000_000_000)
+        return until
 
     def _expire(self) -> None:
         for kind, uid in self._feed.expire(time.time_ns()):
@@ -141,6 +151,7 @@ class WatchSession:
 
     def _end(self) -> None:
         self._over.set()
+        self._pulse.ask()
         for thread in self._threads:
             thread.interrupt()
         for each in (self._pulse, *self._threads):

@@ -6,6 +6,7 @@ at any time an answer to "up to when do you know everything?". What to do next i
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -49,6 +50,7 @@ class WatchThread(threading.Thread):
         self._path = resource_path(scope.resource, scope.namespace)
         self._stream: Stream | None = None
         self._is_troubled = False
+        self._held_up_at = 0
         self._random = random.Random()  # noqa: S311  (spreads load, keeps no secret)
 
     def run(self) -> None:
@@ -66,6 +68,11 @@ class WatchThread(threading.Thread):
         if (stream := self._stream) is not None:
             stream.interrupt()
 
+    def ask(self) -> None:
+        """Ask for a sign of life on the connection, if there is one."""
+        if (stream := self._stream) is not None:
+            stream.ask()
+
     def known_until(self, now: int) -> int | None:
         """Return the time up to which everything that the server said is on the queue; None where nobody can tell.
 
@@ -80,8 +87,9 @@ class WatchThread(threading.Thread):
             return None  # it was closed while we looked
 
     def _has_settled(self, stream: Stream) -> bool:
-        """A watch that was just resumed may still have old events to deliver."""
-        return time.monotonic_ns() - stream.opened_at >= self._settings.safety_seconds * 1_000_000_000
+        """A watch that was just resumed, or whose server we kept from sending, may have old events to deliver."""
+        since = max(stream.opened_at, self._held_up_at)
+        return time.monotonic_ns() - since >= self._settings.safety_seconds * 1_000_000_000
 
     def _page(self, request: Request) -> float:
         body = self._client.get(
@@ -201,9 +209,11 @@ class WatchThread(threading.Thread):
 
     def _put(self, message: Message) -> None:
         """Hand a message on; wait while the publisher is behind, so that memory stays bounded."""
-        while not self._stop_asked.is_set():
-            try:
-                self._queue.put(message, timeout=_STOP_CHECK_SECONDS)
-            except Full:
-                continue
+        with contextlib.suppress(Full):
+            self._queue.put_nowait(message)
             return
+        while not self._stop_asked.is_set():
+            with contextlib.suppress(Full):
+                self._queue.put(message, timeout=_STOP_CHECK_SECONDS)
+                self._held_up_at = time.monotonic_ns()
+                return

@@ -22,7 +22,7 @@ from stream_processor.watcher_report import WatcherReport
 from stream_processor.watcher_status import WatcherStatus
 from tests.fake_api_server import FakeApiServer
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 QUICK = WatchSettings(
     watch_seconds=60,
     silence_seconds=20,

@@ -67,6 +67,19 @@ def test_a_connection_on_which_nothing_is_acknowledged_vouches_for_nothing_after
     stream.close()
 
 
+def test_a_connection_that_was_silent_for_a_second_is_acknowledged_at_once_when_asked(server, tmp_path):
+    kubeconfig = server.write_kubeconfig(tmp_path)
+    stream = KubeClient(WatcherSettings(kubeconfig=kubeconfig, watch=QUICK)).open(
+        "/api/v1/pods", {"watch": "true"}, accept="application/json", read_timeout=30
+    )
+    wait_until(lambda: stream.silent_nanoseconds() > 1.1e9, what="the kernel waits for TCP_KEEPINTVL, two seconds")
+    silences = [stream.silent_nanoseconds()]
+    stream.ask()
+    wait_until(lambda: silences.append(stream.silent_nanoseconds()) or silences[-1] < silences[-2])
+    assert max(silences) < 1.9e9, "left alone, it would have been silent for two seconds"
+    stream.close()
+
+
 def test_the_watermark_stops_when_the_network_is_gone_and_goes_on_when_it_is_back(server, tmp_path):
     with watch(server, tmp_path) as watching:
         watching.wait_for_watermark()
