@@ -1,4 +1,4 @@
-"""Flags made from the settings, so that every key has the same name everywhere. Shell: reads the environment."""
+"""Flags made from the settings, so that every key has the same name everywhere, and `--input`. Shell: environment."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ from callgraph.configuration import Setting, list_settings, load_settings, parse
 from whocalls.configuration import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def input_options(command: F) -> F:
+    """Add `--input FILE|-`."""
+    return click.option(
+        "--input", "input_file", metavar="FILE", help="Read an export (file, folder or - for stdin), not Kafka."
+    )(command)
 
 
 def settings_options(*groups: str) -> Callable[[F], F]:

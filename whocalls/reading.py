@@ -25,11 +25,10 @@ from sink_exporter.policy_rules import PolicySet
 from sink_exporter.render_json import render_json_lines
 from whocalls.cluster_facts import load_facts
 from whocalls.git_export import git_options
-from whocalls.options import settings_options, take_settings
+from whocalls.options import input_options, settings_options, take_settings
 from whocalls.rendering import (
     choose_part,
     filter_options,
-    input_options,
     kube_option,
     label_options,
     output_options,

@@ -29,13 +29,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _WITH_LABELS = {"csv": render_csv, "wide": render_wide}
 
 
-def input_options(command: F) -> F:
-    """Add `--input FILE|-`."""
-    return click.option(
-        "--input", "input_file", metavar="FILE", help="Read an export (file, folder or - for stdin), not Kafka."
-    )(command)
-
-
 def output_options(command: F) -> F:
     """Add `-o FORMAT` and `-O PATH`."""
     command = click.option("-O", "--output-file", type=click.Path(), help="Write here, not to stdout.")(command)
