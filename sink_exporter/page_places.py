@@ -48,10 +48,14 @@ class PagePlaces:
     def lay_out(self, workloads: Sequence[Workload], pairs: Iterable[Pair]) -> None:
         """Give every group and every workload the place that suits the whole graph."""
         self._join_groups(workloads)
-        calls = list(pairs)
-        across = {(self.group_of[a], self.group_of[b]) for a, b in calls}
+        members = self._list_members(workloads)
+        across, inside = self._sort_calls(workloads, members, pairs)
         self.group_cells = place_boxes(len(self.groups), across, least_width=_LEAST_GROUPS)
-        self._boxes = self._place_within(workloads, calls)
+        self._boxes = {
+            box: cell
+            for group, boxes in members.items()
+            for box, cell in zip(boxes, place_boxes(len(boxes), inside.get(group, ())), strict=True)
+        }
         self.cells = [self._boxes[self._box_of(number, workloads)] for number in range(len(workloads))]
         self.laid_out = len(workloads)
 
@@ -80,23 +84,31 @@ class PagePlaces:
                 self.groups.append(group)
             self.group_of.append(self._numbers[group])
 
-    def _place_within(self, workloads: Sequence[Workload], calls: list[Pair]) -> dict[_Box, Cell]:
+    def _list_members(self, workloads: Sequence[Workload]) -> dict[int, dict[_Box, int]]:
+        """Number the boxes of each group."""
         boxes: dict[int, dict[_Box, int]] = {}
         for number in _by_name(workloads):
             box = self._box_of(number, workloads)
             members = boxes.setdefault(box.group, {})
             members.setdefault(box, len(members))
-        inside: dict[int, list[Pair]] = {}
-        for a, b in calls:
-            if (group := self.group_of[a]) == self.group_of[b]:
-                members = boxes[group]
-                inside.setdefault(group, []).append(
-                    (members[self._box_of(a, workloads)], members[self._box_of(b, workloads)])
+        return boxes
+
+    def _sort_calls(
+        self, workloads: Sequence[Workload], members: dict[int, dict[_Box, int]], pairs: Iterable[Pair]
+    ) -> tuple[set[Pair], dict[int, set[Pair]]]:
+        """Tell calls between groups from those of two boxes within each; each is looked at once, none is kept."""
+        across: set[Pair] = set()
+        inside: dict[int, set[Pair]] = {}
+        for a, b in pairs:
+            group, other = self.group_of[a], self.group_of[b]
+            if group == other:
+                boxes = members[group]
+                inside.setdefault(group, set()).add(
+                    (boxes[self._box_of(a, workloads)], boxes[self._box_of(b, workloads)])
                 )
-        placed: dict[_Box, Cell] = {}
-        for group, members in boxes.items():
-            placed.update(zip(members, place_boxes(len(members), inside.get(group, ())), strict=True))
-        return placed
+            else:
+                across.add((group, other))
+        return across, inside
 
     def _box_of(self, number: int, workloads: Sequence[Workload]) -> _Box:
         domain = find_domain(workloads[number])
