@@ -10,38 +10,43 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from hashlib import blake2b
+from sys import intern
 
 import msgspec
 from msgspec import Struct
 
 from callgraph.codec import decode
 from callgraph.errors import DecodeError
-from callgraph.records import Edge, Evidence, Workload
+from callgraph.records import Edge, Workload
 from sink_exporter.graph import Arrow, CallGraph, arrow_of, edge_key, merge_arrows, sort_arrows
 
 Pair = tuple[int, int]
 _SHIFT = 32
 _MASK = (1 << _SHIFT) - 1
 _LATEST_TIME = 2**63 - 1
+_LONGEST_OFFSET = 19
+"""Digits of an offset, which is below 2^63."""
 
 
 class _Row(Struct, frozen=True, array_like=True, gc=False):
-    """One edge; its ends are numbers of workloads, its names numbers of texts."""
+    """One edge; its ends are numbers of workloads, its words numbers of texts."""
 
     client: int
     server: int
-    ports: tuple[str, ...]
-    via: tuple[Evidence, ...]
+    ports: tuple[int, ...]
+    via: tuple[int, ...]
     dns_names: tuple[int, ...]
     services: tuple[int, ...]
     nodes: tuple[int, ...]
     first_seen: int | None
     last_seen: int | None
     observations: int
-    exemplars: tuple[str, ...]
+    exemplars: tuple[tuple[int, int] | str, ...]
     manual: bool
 
 
+_TEXTS = ("ports", "via", "dns_names", "services", "nodes")
+"""The fields that hold numbers of texts."""
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(_Row)
 
@@ -137,29 +142,42 @@ class PageTable:
         return _Row(
             client=self._number(arrow.client),
             server=self._number(arrow.server),
-            ports=arrow.ports,
-            via=arrow.via,
+            ports=self._number_texts(arrow.ports),
+            via=self._number_texts(arrow.via),
             dns_names=self._number_texts(arrow.dns_names),
             services=self._number_texts(arrow.services),
             nodes=self._number_texts(arrow.nodes),
             first_seen=arrow.first_seen,
             last_seen=arrow.last_seen,
             observations=arrow.observations,
-            exemplars=arrow.exemplars,
+            exemplars=tuple([self._pack(exemplar) for exemplar in arrow.exemplars]),
             manual=arrow.manual,
         )
 
     def _number_texts(self, texts: tuple[str, ...]) -> tuple[int, ...]:
         """Keep each text once: the callers of one server ask for the same names."""
-        for text in texts:
-            if text not in self._text_numbers:
-                self._text_numbers[text] = len(self._texts)
-                self._texts.append(text)
-        return tuple(self._text_numbers[text] for text in texts)
+        return tuple([self._number_text(text) for text in texts])
+
+    def _number_text(self, text: str) -> int:
+        number = self._text_numbers.get(text)
+        if number is None:
+            number = self._text_numbers[text] = len(self._texts)
+            self._texts.append(text)
+        return number
+
+    def _pack(self, exemplar: str) -> tuple[int, int] | str:
+        """Keep the topic and the partition of TOPIC/PARTITION/OFFSET once; what is none stays as it is."""
+        place, _, digits = exemplar.rpartition("/")
+        is_offset = len(digits) < _LONGEST_OFFSET and digits.isdecimal() and str(int(digits)) == digits
+        return (self._number_text(place), int(digits)) if is_offset else exemplar
+
+    def _unpack(self, packed: tuple[int, int] | str) -> str:
+        return packed if isinstance(packed, str) else f"{self._texts[packed[0]]}/{packed[1]}"
 
     def _number(self, workload: Workload) -> int:
         number = self._numbers.get(workload)
         if number is None:
+            workload = _share_words(workload)
             number = self._numbers[workload] = len(self.workloads)
             self.workloads.append(workload)
         return number
@@ -172,8 +190,9 @@ class PageTable:
         fields = msgspec.structs.asdict(_DECODER.decode(row))
         for end in ("client", "server"):
             fields[end] = self.workloads[fields[end]]
-        for names in ("dns_names", "services", "nodes"):
-            fields[names] = tuple(self._texts[number] for number in fields[names])
+        for words in _TEXTS:
+            fields[words] = tuple([self._texts[number] for number in fields[words]])
+        fields["exemplars"] = tuple([self._unpack(packed) for packed in fields["exemplars"]])
         return Arrow(**fields)
 
 
@@ -195,14 +214,27 @@ def _key_of(edge: Edge | None) -> bytes:
     return msgspec.json.encode(edge_key(edge))
 
 
+def _share_words(workload: Workload) -> Workload:
+    """Keep once what thousands of workloads have in common."""
+    return Workload(
+        cluster=intern(workload.cluster),
+        namespace=intern(workload.namespace),
+        kind=intern(workload.kind),
+        name=workload.name,
+    )
+
+
 def _listed(keys: int | tuple[int, ...]) -> tuple[int, ...]:
     """Return the keys of a pair; nearly every pair has one, which is kept without a tuple around it."""
     return keys if isinstance(keys, tuple) else (keys,)
 
 
 def _digest(key: bytes) -> int:
-    """Shorten a key: by the birthday bound two of 50,000 meet once in 10^10 tables."""
-    return int.from_bytes(_digest_of(key, size=8), "big")
+    """Shorten a key to 60 bits, the most that an int of 32 bytes holds; the next takes 48.
+
+    By the birthday bound two of 50,000 meet once in 10^9 tables.
+    """
+    return int.from_bytes(_digest_of(key, size=8), "big") >> 4
 
 
 def _digest_of(content: bytes, *, size: int) -> bytes:
