@@ -9,9 +9,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
+from sink_exporter.coverage import Coverage
 from sink_exporter.graph import CallGraph
 from sink_exporter.page_events import EventStore, format_event
-from sink_exporter.page_json import PageModel, encode_change, encode_evidence, encode_graph, find_pair
+from sink_exporter.page_json import PageModel, encode_change, encode_coverage, encode_evidence, encode_graph, find_pair
 from sink_exporter.page_places import PagePlaces
 from sink_exporter.page_table import PageTable
 
@@ -27,8 +30,11 @@ class LiveGraph:
         self.epoch = epoch
         self.events = EventStore()
         self.ready = False
+        self.coverage_event = b""
+        """What the graph rests on, as followers are told it; empty while nothing is known."""
         self._model = PageModel(PageTable(), PagePlaces())
         self._encoded: tuple[str, bytes] | None = None
+        self._coverage: Coverage | None = None
 
     @property
     def table(self) -> PageTable:
@@ -44,6 +50,16 @@ class LiveGraph:
         """Say that the graph is complete; from here on changes are announced."""
         self.table.take_changes()
         self.ready = True
+
+    def rest_on(self, coverage: Coverage | None) -> bool:
+        """Take what the graph rests on; tells whether that is news.
+
+        It changes by itself, so it is no part of a version.
+        """
+        before = self.coverage_event
+        self._coverage = coverage
+        self.coverage_event = b"" if coverage is None else format_event("coverage", encode_coverage(coverage))
+        return self.coverage_event != before
 
     def announce(self) -> bool:
         """Make one message of what changed; tells whether anything did."""
@@ -72,7 +88,7 @@ class LiveGraph:
 
     def graph(self) -> CallGraph:
         """Return the whole for the renderers of other formats."""
-        return self.table.graph()
+        return replace(self.table.graph(), coverage=self._coverage)
 
     def resume(self, event_id: str) -> int | None:
         """Return the number after which a follower goes on; None when it has to read the whole anew."""

@@ -39,6 +39,10 @@ class EventStore:
         return [self._messages[index] for index in range(len(self._messages) - missing, len(self._messages))]
 
 
-def format_event(name: str, data: bytes, event_id: str) -> bytes:
-    """Write one server-sent event. Source: HTML Living Standard, 9.2.6. JSON on one line needs no escape."""
-    return b"event: %s\nid: %s\ndata: %s\n\n" % (name.encode(), event_id.encode(), data)
+def format_event(name: str, data: bytes, event_id: str = "") -> bytes:
+    """Write one server-sent event; without an id it is none that a follower goes on after.
+
+    Source: HTML Living Standard, 9.2.6. JSON on one line needs no escape.
+    """
+    line = b"id: %s\n" % event_id.encode() if event_id else b""
+    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), line, data)

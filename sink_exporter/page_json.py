@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from callgraph.records import Evidence
+from sink_exporter.coverage import Coverage
 from sink_exporter.filters import is_infrastructure
 from sink_exporter.graph import Arrow, CallGraph
 from sink_exporter.page_names import find_domain
@@ -32,6 +33,8 @@ VIA: dict[Evidence, int] = {"dns": 1, "socket": 2, "syn": 4}
 _SECOND = 1_000_000_000
 _RELAYOUT = 1.5
 """The whole is laid out anew for the next reader once it has grown by so much."""
+_MOST_SILENT = 20
+"""Names of silent nodes that the page gets; all are counted."""
 
 
 class PageModel(NamedTuple):
@@ -41,8 +44,13 @@ class PageModel(NamedTuple):
     places: PagePlaces
 
 
-def encode_graph(model: PageModel, *, version: str, live: bool, with_evidence: bool = False) -> Iterator[bytes]:
-    """Encode the whole graph, piece by piece; with all evidence where nobody can be asked for it later."""
+def encode_graph(
+    model: PageModel, *, version: str, live: bool, with_evidence: bool = False, coverage: Coverage | None = None
+) -> Iterator[bytes]:
+    """Encode the whole graph, piece by piece.
+
+    With all evidence, and with what it rests on, where nobody can be asked for it later.
+    """
     _settle(model)
     table, places = model.table, model.places
     head = {
@@ -60,6 +68,8 @@ def encode_graph(model: PageModel, *, version: str, live: bool, with_evidence: b
     yield from _encode_list("arrows", (_arrow_row(pair, arrow) for pair, arrow in table.arrows()))
     if with_evidence:
         yield from _encode_list("evidence", (_evidence(arrow) for _, arrow in table.arrows()))
+    if coverage:
+        yield b',\n"coverage":' + encode_coverage(coverage)
     yield b"}\n"
 
 
@@ -83,6 +93,11 @@ def encode_change(model: PageModel, pairs: Iterable[Pair], *, before: str, versi
             "removed": [pair for pair, arrow in arrows if arrow is None],
         }
     )
+
+
+def encode_coverage(coverage: Coverage) -> bytes:
+    """Encode what the graph rests on; of the nodes that report only the number, of the silent ones a few names."""
+    return _encode(_coverage_fields(coverage))
 
 
 def encode_evidence(arrow: Arrow, edge_id: str) -> bytes:
@@ -120,6 +135,15 @@ def _encode_list(name: str, rows: Iterable[Any]) -> Iterator[bytes]:
     for number, row in enumerate(rows):
         yield (b",\n" if number else b"") + _encode(row)
     yield b"]"
+
+
+def _coverage_fields(coverage: Coverage) -> dict[str, Any]:
+    return {
+        **msgspec.structs.asdict(coverage),
+        "nodes_reporting": len(coverage.nodes_reporting),
+        "nodes_silent": len(coverage.nodes_silent),
+        "silent": coverage.nodes_silent[:_MOST_SILENT],
+    }
 
 
 def _group_row(model: PageModel, number: int) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from callgraph.clients import read_secret
 from callgraph.errors import PortTakenError
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.telemetry import Logger
+from sink_exporter.coverage import summarize_coverage
 from sink_exporter.edge_reader import EdgeReader
 from sink_exporter.graph import CallGraph
 from sink_exporter.live_graph import LiveGraph
@@ -29,6 +30,8 @@ from sink_exporter.settings import PageSettings
 
 _COALESCE_SECONDS = 0.25
 """At most so often are followers told of changes."""
+_COVERAGE_SECONDS = 15.0
+"""So often is summed up what the graph rests on."""
 
 
 class PageSource(NamedTuple):
@@ -55,6 +58,7 @@ async def _run(source: PageSource, page: PageSettings, log: Logger) -> None:
         log.info("page_served", url=f"http://{address}/")
         if source.graph is not None:
             live.table.add_graph(source.graph)
+            live.rest_on(source.graph.coverage)
             live.begin()
             await asyncio.to_thread(stopped.wait)
         else:
@@ -91,8 +95,12 @@ async def _follow_topic(source: PageSource, server: PageServer, stopped: threadi
         live.begin()
         give_back()
         loop = asyncio.get_running_loop()
-        due = loop.time()
+        due = look_again = loop.time()
         while not stopped.is_set():
+            if loop.time() >= look_again:
+                if live.rest_on(await asyncio.to_thread(summarize_coverage, reader.coverage.records())):
+                    server.stream.wake()
+                look_again = loop.time() + _COVERAGE_SECONDS
             await asyncio.to_thread(reader.follow)
             async with server.lock:
                 intake.drain()

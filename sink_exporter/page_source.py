@@ -21,7 +21,8 @@ def read_sources() -> dict[str, str]:
 
 def render_page(graph: CallGraph, baseline: CallGraph | None = None) -> bytes:
     """Render the page with a graph inside, and with another that it is compared to."""
-    parts = [b'{"live":false,"graph":', *encode_graph(model_of(graph), version="file", live=False, with_evidence=True)]
+    pieces = encode_graph(model_of(graph), version="file", live=False, with_evidence=True, coverage=graph.coverage)
+    parts = [b'{"live":false,"graph":', *pieces]
     if baseline is not None:
         parts += [b',"baseline":', *encode_graph(model_of(baseline), version="baseline", live=False)]
     return assemble_page(read_sources(), b"".join((*parts, b"}")), live=False)

@@ -65,6 +65,7 @@ class PageStream:
 
     async def _follow(self, response: web.StreamResponse, event_id: str) -> None:
         await self._send(response, b"retry: 2000\n\n")
+        coverage = b""
         position = self._live.resume(event_id)
         if position is None:
             position = self._live.events.last
@@ -72,6 +73,9 @@ class PageStream:
             await self._send(response, format_event("version", b'{"version":"%s"}' % version.encode(), version))
         while not self._closed:
             arrived = self._arrived
+            if self._live.coverage_event != coverage:
+                coverage = self._live.coverage_event
+                await self._send(response, coverage)
             messages = self._live.events.after(position)
             if messages is None:
                 raise TimeoutError

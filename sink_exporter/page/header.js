@@ -1,6 +1,7 @@
 // Name, views, search, the state of the connection.
 
 import { h, replace, svg } from "./dom.js";
+import { coverageNote } from "./coverage.js";
 
 const VIEWS = [
   ["services", "Services", "t"],
@@ -34,12 +35,14 @@ export function pageHeader(page) {
   });
   const tabs = h("nav", { "aria-label": "Views", class: "tabs" });
   const status = h("span", { class: "status", role: "status" });
+  const coverage = coverageNote();
   const element = h(
     "header",
     { class: "top" },
     h("h1", {}, logo(), "whocalls"),
     tabs,
     h("div", { class: "search" }, search),
+    coverage.element,
     status,
     themeButton(),
     h(
@@ -68,6 +71,7 @@ export function pageHeader(page) {
   return {
     element,
     search,
+    coverage,
     draw() {
       replace(
         tabs,

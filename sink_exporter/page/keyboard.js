@@ -39,7 +39,7 @@ function takeSearchKey(page, event) {
 
 /** Close what is on top; then empty the search; then leave Focus. */
 function goUp(page, event) {
-  if (page.filters.close()) return;
+  if (page.filters.close() || page.header.coverage.close()) return;
   if (page.drawer.isOpen()) page.closeDrawer();
   else if (event.target === page.header.search && !page.state.q) page.views[page.state.view].focus();
   else if (page.state.q) {

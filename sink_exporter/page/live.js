@@ -4,8 +4,8 @@ const RETRY_MS = [500, 1000, 2000, 4000];
 const SILENCE_MS = 40_000; // the server says something every 15 s
 
 /**
- * Follow the server. `on` has graphArrived(payload), change(change) → whether it fits, setStatus(name),
- * needToken(). */
+ * Follow the server. `on` has graphArrived(payload), change(change) → whether it fits, coverageArrived(coverage),
+ * setStatus(name), needToken(). */
 export function follow(on, token) {
   const state = { version: "", failures: 0, token };
   run(state, on);
@@ -66,7 +66,8 @@ async function readEvents(state, on) {
 }
 
 async function takeEvent(event, state, on) {
-  if (event.name === "change" && on.change(event.data)) state.version = event.data.version;
+  if (event.name === "coverage") on.coverageArrived(event.data);
+  else if (event.name === "change" && on.change(event.data)) state.version = event.data.version;
   else if (event.name === "change" || (event.name === "version" && event.data.version !== state.version)) {
     await readGraph(state, on); // the server started anew, or we were away for too long
   }

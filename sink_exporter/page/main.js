@@ -36,6 +36,7 @@ class Page {
     else {
       if (this.data.baseline) this.addSnapshot("baseline", new Graph(this.data.baseline));
       this.graph = new Graph(this.data.graph);
+      this.coverageArrived(this.data.graph.coverage);
       this.graphIsHere();
     }
   }
@@ -97,6 +98,10 @@ class Page {
     const fits = this.graph.apply(change);
     if (fits) this.drawSoon();
     return fits;
+  }
+
+  coverageArrived(coverage) {
+    this.header.coverage.draw(coverage);
   }
 
   setStatus(status) {

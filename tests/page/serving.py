@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 from callgraph.broker import Broker
 from callgraph.clients import producer_config
 from callgraph.codec import encode, encode_key
-from callgraph.records import Edge
+from callgraph.records import CoverageRecord, Edge
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.topics import find_topic, full_name
 
@@ -118,6 +118,7 @@ class Topic:
     def __init__(self, kafka: KafkaSettings, topics: TopicSettings) -> None:
         Broker(kafka).require_topics([find_topic("call-graph"), find_topic("coverage")], topics)
         self._topic = full_name("call-graph", topics)
+        self._coverage_topic = full_name("coverage", topics)
         self._producer = Producer(producer_config(kafka, client_id="test"))
         self.environment = {
             "WHOCALLS_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -131,6 +132,12 @@ class Topic:
         """Write edges and wait for the broker."""
         for edge in edges:
             self._producer.produce(self._topic, key=_key_of(edge), value=encode(edge))
+        assert self._producer.flush(60) == 0
+
+    def cover(self, *records: CoverageRecord) -> None:
+        """Say what the graph rests on and wait for the broker."""
+        for record in records:
+            self._producer.produce(self._coverage_topic, key=encode_key(record.node), value=encode(record))
         assert self._producer.flush(60) == 0
 
     def delete(self, edge: Edge) -> None:

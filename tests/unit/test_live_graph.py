@@ -4,9 +4,11 @@ import gzip
 import json
 
 from callgraph.codec import encode
+from callgraph.records import CoverageRecord
+from sink_exporter.coverage import summarize_coverage
 from sink_exporter.live_graph import LiveGraph
 from sink_exporter.page_events import EventStore, format_event
-from sink_exporter.page_json import model_of
+from sink_exporter.page_json import encode_coverage, model_of
 from sink_exporter.page_table import workload_id
 from tests.graphs import edge_of, graph_of, workload
 
@@ -108,6 +110,26 @@ def test_the_evidence_of_an_arrow_is_found_by_the_ids_of_its_ends():
     assert (found["dns_names"], found["first_seen"]) == (["b.shop"], "1970-01-01T00:00:01.000000001Z")
     assert live.evidence(f"{workload_id(workload('b'))}.{workload_id(workload('a'))}") is None
     assert live.evidence("x") is None
+
+
+def test_what_the_graph_rests_on_is_told_as_news_and_is_no_version():
+    live = live_of(A_CALLS_B)
+    assert not live.rest_on(None)
+    coverage = summarize_coverage([CoverageRecord(cluster="c", node="n", from_at=0, to_at=1, lost_batches=3)])
+    assert live.rest_on(coverage)
+    assert not live.rest_on(coverage)
+    assert live.version == "e-0"
+    assert live.graph().coverage == coverage
+    name, data = live.coverage_event.decode().removesuffix("\n\n").split("\n")
+    assert name == "event: coverage"
+    assert json.loads(data.removeprefix("data: "))["lost_batches"] == 3
+
+
+def test_of_many_silent_nodes_all_are_counted_and_a_few_named():
+    nodes = [CoverageRecord(cluster="c", node=f"n-{number:04}", from_at=0, to_at=1) for number in range(1_000)]
+    now = CoverageRecord(cluster="c", node="now", from_at=0, to_at=10**18)
+    told = json.loads(encode_coverage(summarize_coverage([*nodes, now])))
+    assert (told["nodes_reporting"], told["nodes_silent"], len(told["silent"])) == (1, 1_000, 20)
 
 
 def test_the_exported_graph_is_what_the_table_holds():
