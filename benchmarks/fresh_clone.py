@@ -1,8 +1,8 @@
 """The README's two commands in a root with nothing in it, and the time that they take.
 
 `python -m benchmarks.fresh_clone [--root FOLDER] [--commands 'make demo' 'make test']` (root, debootstrap): Debian's
-smallest system with python3, python3-venv and make, our committed files and nothing else; no cache of pip or uv, no
-Java, no Go. Writes `build/clone/clone.json`. `--root` keeps the system for the next time.
+smallest system with python3, python3-venv, make and git, our committed files and nothing else; no cache of pip or uv,
+no Java, no Go. Writes `build/clone/clone.json`. `--root` keeps the system for the next time.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from benchmarks.report import describe_machine
 
 RESULT = Path("build/clone/clone.json")
 MIRROR = "http://deb.debian.org/debian"
-PACKAGES = "python3,python3-venv,make,ca-certificates"
+PACKAGES = ("python3", "python3-venv", "make", "git", "ca-certificates")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 ABOUT = (
-    "a root that debootstrap made (Debian 12, minbase, with python3, python3-venv, make, ca-certificates), "
+    f"a root that debootstrap made (Debian 12, minbase, with {', '.join(PACKAGES)}), "
     "no caches; the time of the first command includes every dependency."
 )
 
@@ -54,8 +54,8 @@ def main() -> int:
 def make_root(root: Path) -> None:
     """Make the system unless it is there, and put a fresh clone into it."""
     if not (root / "bin" / "sh").exists():
-        bootstrap = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(root), MIRROR]
-        subprocess.run(bootstrap, check=True, stdout=subprocess.DEVNULL)
+        bootstrap = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+        subprocess.run([*bootstrap, "bookworm", str(root), MIRROR], check=True, stdout=subprocess.DEVNULL)
     shutil.copyfile(AUTHORITIES, root / AUTHORITIES.relative_to("/"))
     shutil.copyfile("/etc/resolv.conf", root / "etc" / "resolv.conf")
     clone = root / "root" / "whocalls"

@@ -21,8 +21,8 @@ PROFILES = {
 }
 
 
-def run(tool, *arguments):
-    done = subprocess.run([tool, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+def run(tool, *arguments, folder=ROOT):
+    done = subprocess.run([tool, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -30,8 +30,11 @@ def test_hadolint_finds_nothing():
     assert run(BIN / "hadolint", "--failure-threshold", "style", "Dockerfile") == (0, "")
 
 
-def test_compose_lint_finds_nothing_that_is_not_explained():
-    code, said = run(BIN / "compose-lint", "--fail-on", "low", "docker-compose.yml")
+def test_compose_lint_finds_nothing_that_is_not_explained(tmp_path):
+    # In a copy: of a clone under /root it says that every mounted file is sensitive, for its path alone.
+    for name in ("docker-compose.yml", ".compose-lint.yml"):
+        shutil.copy(ROOT / name, tmp_path)
+    code, said = run(BIN / "compose-lint", "--fail-on", "low", "docker-compose.yml", folder=tmp_path)
     assert code == 0, said
 
 
