@@ -16,7 +16,6 @@ import argparse
 import itertools
 import random
 import re
-import statistics
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ from typing import NamedTuple
 from benchmarks.dns_traffic import write_traffic
 from benchmarks.node_bed import NodeBed, Sent, measure, stop, wait_until_idle
 from benchmarks.proc_scan import measure_proc_scan
-from benchmarks.report import report
+from benchmarks.report import Row, report
 from capture_agent.filters import dns_expression
 
 BUILD = Path("build/bench")
@@ -259,33 +258,38 @@ def _drops(contender: Contender, output: bytes) -> int:
     return int(found[-1])
 
 
-def _figures(name: str, runs: Runs) -> dict[str, float]:
-    figures = {}
+def _figures(name: str, runs: Runs) -> Row:
+    figures: Row = {}
     for (contender, load), measured in runs.items():
         if contender != name:
             continue
-        figures[f"us_per_packet_{load}"] = statistics.median(run.us_per_packet for run in measured)
+        figures[f"us_per_packet_{load}"] = [run.us_per_packet for run in measured]
         known = [run.known_us_per_packet for run in measured if run.known_us_per_packet is not None]
         if known:
-            figures[f"known_us_per_packet_{load}"] = statistics.median(known)
-        figures[f"loss_{load}"] = statistics.median(run.loss for run in measured)
-        figures[f"rss_mb_{load}"] = statistics.median(run.rss_mb for run in measured)
+            figures[f"known_us_per_packet_{load}"] = known
+        figures[f"loss_{load}"] = [run.loss for run in measured]
+        figures[f"rss_mb_{load}"] = [run.rss_mb for run in measured]
     return figures
 
 
-def _add_ratios(figures: dict[str, dict[str, float]]) -> None:
+def _add_ratios(figures: dict[str, Row]) -> None:
     peer, whole, capture = figures.get("gopacket"), figures.get("whocalls"), figures.get(CAPTURE)
     if not peer or not whole or not capture:
         return
     for kind in KINDS:
         cost = f"us_per_packet_{kind}_10k"
-        whole[f"cpu_ratio_to_gopacket_{kind}_10k"] = capture[cost] / peer[cost]
-        whole[f"known_cpu_ratio_to_gopacket_{kind}_10k"] = capture[f"known_{cost}"] / peer[cost]
-        whole[f"whole_agent_cpu_ratio_to_gopacket_{kind}_10k"] = whole[cost] / peer[cost]
+        whole[f"cpu_ratio_to_gopacket_{kind}_10k"] = _ratios(capture[cost], peer[cost])
+        whole[f"known_cpu_ratio_to_gopacket_{kind}_10k"] = _ratios(capture[f"known_{cost}"], peer[cost])
+        whole[f"whole_agent_cpu_ratio_to_gopacket_{kind}_10k"] = _ratios(whole[cost], peer[cost])
     if "loss_free_pps_mixed" in peer:
         whole["loss_free_ratio_to_gopacket"] = whole["loss_free_pps_mixed"] / peer["loss_free_pps_mixed"]
         whole["loss_free_ratio_to_gopacket_answers"] = whole["loss_free_pps_answers"] / peer["loss_free_pps_answers"]
         whole["rss_mb_100k"] = whole["rss_mb_mixed_100k"]
+
+
+def _ratios(ours: list[float], peer: list[float]) -> list[float]:
+    """Return the ratio of each round, in which both were under the same conditions."""
+    return [one / other for one, other in zip(ours, peer, strict=True)]
 
 
 def _parse_arguments() -> argparse.Namespace:

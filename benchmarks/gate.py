@@ -28,7 +28,7 @@ from typing import NamedTuple
 from scapy.layers.dns import DNS, DNSQR, DNSRR
 
 from benchmarks.large_cluster import CLUSTER, make_batches, make_records
-from benchmarks.report import medians, report
+from benchmarks.report import gather, report
 from callgraph.records import Call, PodRecord, ServiceRecord, WatermarkRecord
 from capture_agent.dns import parse_dns
 from capture_agent.suppression import Suppressor
@@ -63,8 +63,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     write = parser.parse_args().write
     rounds = {name: [measure(subject) for _ in range(ROUNDS)] for name, subject in subjects().items()}
-    figures, spread = medians(rounds)
-    report("gate", figures, packages=("msgspec", "scapy"), spread=spread)
+    figures = report("gate", gather(rounds), packages=("msgspec", "scapy"))
     ratios = {name: row["cpu_ratio_to_peer"] for name, row in figures.items()}
     if write:
         REFERENCE.write_text(json.dumps(ratios, indent=1) + "\n", encoding="utf-8")

@@ -8,7 +8,6 @@ five, from the click (for the table: from the navigation) to the second frame af
 from __future__ import annotations
 
 import random
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.report import Figures, report
+from benchmarks.report import Row, report
 from callgraph.records import Edge, Workload
 from callgraph.settings import KafkaSettings, TopicSettings
 from sink_exporter.graph import EXTERNAL
@@ -68,7 +67,7 @@ def make_edges(services: int, edges: int, namespaces: int) -> Iterator[Edge]:
 
 def main() -> None:
     """Measure both sizes, one after the other."""
-    figures: Figures = {}
+    figures: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = launch_chromium(playwright)
         for services, edges, namespaces in SIZES:
@@ -80,7 +79,7 @@ def main() -> None:
     report("page", figures, packages=("aiohttp", "rustworkx", "playwright"))
 
 
-def _measure(browser: Browser, folder: Path, edges: list[Edge]) -> dict[str, float]:
+def _measure(browser: Browser, folder: Path, edges: list[Edge]) -> Row:
     broker = make_broker(choose_broker()[0], folder / "broker")
     broker.start()
     try:
@@ -89,13 +88,13 @@ def _measure(browser: Browser, folder: Path, edges: list[Edge]) -> dict[str, flo
         broker.stop()
 
 
-def _measure_server(browser: Browser, folder: Path, kafka: KafkaSettings, edges: list[Edge]) -> dict[str, float]:
+def _measure_server(browser: Browser, folder: Path, kafka: KafkaSettings, edges: list[Edge]) -> Row:
     topic = Topic(kafka, TopicSettings(prefix="bench-page.", create=True, partitions=4))
     topic.publish(*edges)
     served = ServeProcess(folder, environment=topic.environment)
     started = time.monotonic()
     served.start()
-    figures = {"ready_s": time.monotonic() - started}
+    figures: Row = {"ready_s": time.monotonic() - started}
     page = browser.new_page(viewport=SIZE)
     figures |= _measure_page(page, served.address)
     figures["live_s"] = _measure_update(page, topic, edges[0])
@@ -105,16 +104,16 @@ def _measure_server(browser: Browser, folder: Path, kafka: KafkaSettings, edges:
     return figures
 
 
-def _measure_page(page: Page, address: str) -> dict[str, float]:
+def _measure_page(page: Page, address: str) -> Row:
     def tab(name: str) -> float:
         return float(page.evaluate(_UNTIL_DRAWN, f'.tab[title^="{name}"]'))
 
     return {
-        "table_ms": _median(lambda: _open(page, address)),
-        "search_ms": _median(lambda: _search(page)),
-        "focus_ms": _median(lambda: _focus(page, tab)),
-        "map_ms": _median(lambda: (tab("Services"), tab("Map"))[1]),
-        "matrix_ms": _median(lambda: (tab("Services"), tab("Matrix"))[1]),
+        "table_ms": _rounds(lambda: _open(page, address)),
+        "search_ms": _rounds(lambda: _search(page)),
+        "focus_ms": _rounds(lambda: _focus(page, tab)),
+        "map_ms": _rounds(lambda: (tab("Services"), tab("Map"))[1]),
+        "matrix_ms": _rounds(lambda: (tab("Services"), tab("Matrix"))[1]),
         "boxes": page.evaluate("location.hash = '#view=map'") and page.locator(".map-box").count(),
     }
 
@@ -148,8 +147,8 @@ def _measure_update(page: Page, topic: Topic, edge: Edge) -> float:
     return time.monotonic() - started
 
 
-def _median(measure: Callable[[], float]) -> float:
-    return statistics.median(measure() for _ in range(RUNS))
+def _rounds(measure: Callable[[], float]) -> list[float]:
+    return [measure() for _ in range(RUNS)]
 
 
 def _workload(namespace: str, name: str, kind: str = "Deployment") -> Workload:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,7 +28,7 @@ from confluent_kafka import Producer
 
 from benchmarks.large_cluster import CLUSTER, make_records
 from benchmarks.processor_load import make_load
-from benchmarks.report import medians, report
+from benchmarks.report import gather, report
 from callgraph.broker import Broker
 from callgraph.clients import producer_config
 from callgraph.codec import encode, encode_key
@@ -148,14 +147,12 @@ def main() -> None:
             rounds["faust_large"].append(measure_worker(large, folder))
         finally:
             broker.stop()
-    figures, spread = medians(rounds)
-    shares = [
+    measured = gather(rounds)
+    measured["faust_batched"]["share_of_ceiling"] = [
         faust["observations_per_second"] / bare["observations_per_second"]
         for faust, bare in zip(rounds["faust_batched"], rounds["bare_loop"], strict=True)
     ]
-    figures["faust_batched"]["share_of_ceiling"] = statistics.median(shares)
-    spread["faust_batched"]["share_of_ceiling"] = [min(shares), max(shares)]
-    report("processor", figures, packages=_PACKAGES, spread=spread)
+    report("processor", measured, packages=_PACKAGES)
 
 
 if __name__ == "__main__":

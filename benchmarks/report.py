@@ -7,40 +7,57 @@ import os
 import platform
 import statistics
 import sys
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 Figures = dict[str, dict[str, float]]
 """Subject to figure to number."""
 
+Row = dict[str, float | list[float]]
+"""Figure to the number of one run, or to those of several rounds."""
+
+Measured = Mapping[str, Row]
+"""Subject to its figures."""
 
 Spread = dict[str, dict[str, list[float]]]
-"""Subject to figure to its least and its most."""
+"""Subject to figure to its least and its most; of what had several rounds alone."""
 
 
-def report(name: str, figures: Figures, *, packages: tuple[str, ...] = (), spread: Spread | None = None) -> None:
-    """Print the figures and write them down."""
+def report(name: str, measured: Measured, *, packages: tuple[str, ...] = ()) -> Figures:
+    """Print the figures, write them down, and return them: medians where there were rounds."""
+    figures, spread = summarize(measured)
     document = {
         "machine": describe_machine(),
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
         "figures": figures,
-        **({"spread": spread} if spread else {}),
+        "spread": spread,
     }
     path = Path("build/bench", f"{name}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(format_table(figures))
+    return figures
 
 
-def medians(rounds: dict[str, list[dict[str, float]]]) -> tuple[Figures, Spread]:
-    """Return the median of each figure over the rounds, and between what it lay."""
+def gather(rounds: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Row]:
+    """Return what each figure of a subject was in each round."""
+    return {
+        subject: {figure: [each[figure] for each in found] for figure in found[0]} for subject, found in rounds.items()
+    }
+
+
+def summarize(measured: Measured) -> tuple[Figures, Spread]:
+    """Return the median of each figure, and between what it lay where it was measured more than once."""
     figures: Figures = {}
     spread: Spread = {}
-    for subject, found in rounds.items():
-        columns = {name: [each[name] for each in found] for name in found[0]}
-        figures[subject] = {name: statistics.median(values) for name, values in columns.items()}
-        spread[subject] = {name: [min(values), max(values)] for name, values in columns.items()}
+    for subject, row in measured.items():
+        rounds = {figure: [*value] if isinstance(value, list) else [value] for figure, value in row.items()}
+        figures[subject] = {figure: statistics.median(values) for figure, values in rounds.items()}
+        several = {figure: [min(values), max(values)] for figure, values in rounds.items() if len(values) > 1}
+        if several:
+            spread[subject] = several
     return figures, spread
 
 
