@@ -38,7 +38,7 @@ PROCESSOR = _through(
     "one of two processors is killed, and a new one comes",
     2,
     Call("client-1", "before"),
-    Fault("processor_killed"),
+    Fault("role_killed", "processor-1"),
     Call("client-1", "during"),
     Pause(1),
     Call("client-1", "after"),

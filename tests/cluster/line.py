@@ -111,10 +111,18 @@ class Line:
         self.broker.kill()
         self.broker.start()
 
-    def replace_processor(self) -> None:
-        """Kill one processor, and start another one."""
-        self.roles.kill(PROCESSORS[0])
-        self.start_role("processor-3")
+    def replace(self, name: str) -> None:
+        """Kill a role, and start another one in its place; an agent is waited for, since nobody captures meanwhile."""
+        self.roles.kill(name)
+        if name.startswith("agent-"):
+            self.bring_agent(name.removeprefix("agent-"))
+        else:
+            self.start_role(name)
+
+    def bring_agent(self, node: str) -> None:
+        """Start the agent of a node, and wait until it captures."""
+        self.start_agent(node)
+        self.roles.await_event(f"agent-{node}", "agent_started")
 
     def _start_broker(self, **shape: Any) -> ApacheKafka:
         self.broker = ApacheKafka(self._folder / "kafka", **shape)

@@ -18,7 +18,21 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.exports import read_truths
 from tests.cluster.hostile import forged_answer, malformed_messages
 from tests.cluster.line import Line
-from tests.cluster.steps import Blocked, Call, Fault, Finish, Pause, Scenario, Start, Step, Stop, Truth
+from tests.cluster.steps import (
+    Blocked,
+    Call,
+    Edges,
+    Fault,
+    Finish,
+    Lookup,
+    Pause,
+    Scenario,
+    Start,
+    Step,
+    Stop,
+    Truth,
+    edges_of,
+)
 from tests.fake_api_server import FakeApiServer
 from tests.git_remote import git
 
@@ -55,7 +69,9 @@ class Watched:
         self._commit = ""
         self._ended = threading.Event()
         self.now: dict[str, Truth] = {}
-        self.ever: dict[str, set[tuple[str, str]]] = {}
+        self.ever: dict[str, Edges] = {}
+        self.lost: dict[str, Edges] = {}
+        """Edges that were in a commit, and not in a later one."""
         self._thread = threading.Thread(target=self._run, name="watched")
 
     def __enter__(self) -> Self:
@@ -86,9 +102,10 @@ class Watched:
         place.mkdir(parents=True)
         git(self._remote, f"--work-tree={place}", "checkout", "--force", commit, "--", ".")
         self.now = read_truths(place)
-        for namespace, truth in self.now.items():
-            edges = {(client, server) for client, servers in truth.items() for server in servers}
-            self.ever.setdefault(namespace, set()).update(edges)
+        for namespace in self.ever.keys() | self.now.keys():
+            edges, ever = edges_of(self.now.get(namespace, {})), self.ever.setdefault(namespace, set())
+            self.lost.setdefault(namespace, set()).update(ever - edges)
+            ever.update(edges)
 
 
 class Player:
@@ -103,7 +120,7 @@ class Player:
         self._faults: dict[str, Callable[[str, str], None]] = {
             "block": lambda home, pod: box.drop_connections(plane.placed(home, pod)),
             "broker_restarts": lambda *_: line.restart_broker(),
-            "processor_killed": lambda *_: line.replace_processor(),
+            "role_killed": lambda _, role: line.replace(role),
             "node_lost": lambda _, node: self._lose(node),
             "node_back": lambda _, node: self._bring_back(node),
             "api_away": lambda *_: api.stop(),
@@ -128,6 +145,8 @@ class Player:
                     time.sleep(seconds)
                 case Fault(name, pod):
                     self._faults[name](scenario.name, pod)
+                case Lookup(pod, name):
+                    self._look_up(scenario.name, pod, name)
                 case Call() | Blocked():
                     last = self._call(scenario.name, step)
         return last
@@ -147,14 +166,17 @@ class Player:
             assert at < deadline, f"{name} cannot call {step.name}:{step.port}: {answer}"
             time.sleep(0.2)
 
+    def _look_up(self, home: str, pod: str, name: str) -> None:
+        answer = self._box.order(key_of(self._plane.placed(home, pod)), "resolve", name=name)
+        assert "error" in answer, f"{name}, which nobody is to have, is {answer}"
+
     def _lose(self, node: str) -> None:
         self._line.roles.kill(f"agent-{node}")
         self._box.set_cable(node, "down")
 
     def _bring_back(self, node: str) -> None:
         self._box.set_cable(node, "up")
-        self._line.start_agent(node)
-        self._line.roles.await_event(f"agent-{node}", "agent_started")
+        self._line.bring_agent(node)
 
     def _start_flood(self, home: str, pod: str) -> None:
         command = [str(self._flood.sender), "eth0", str(self._flood.frames), str(FLOOD_RATE), str(_FLOOD_SECONDS)]

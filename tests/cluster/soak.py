@@ -1,227 +1,163 @@
 """A long run of the box: traffic and faults by a schedule, and what the roles hold meanwhile. Shell.
 
-`python -m tests.cluster.soak [--seconds 3600]` (root, Apache Kafka): the shop calls without pause, its clients are
-replaced now and then, and every half minute something fails: the broker, a processor, the API server, an agent. After
-each fault a call that was never made before must reach git: its seconds are the drift from the truth. Resident memory
-and file descriptors of every role are sampled. Writes `build/soak/soak.json`; ends with 1 where the graph is not the
-truth at the end, or held a false edge at any time.
+`python -m tests.cluster.soak [--seconds 3600] [--quiet 25]` (root, Apache Kafka). Clients look names up and call what
+is known without pause, over IPv4, IPv6 and to outside, and ask for names that nobody has. After every so many quiet
+seconds something fails (`soak_plan.py`), a client is replaced, and the new one makes a call that was never made before:
+the seconds until git has it are the drift from the truth. A role that ends by itself is started again, as by a kubelet,
+and counted. Memory, file descriptors and lag are sampled each second, through the faults. Writes
+`build/soak/soak.json`; ends with 1 where the graph is not whole at the end, or was wrong at any time.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 import json
+import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from typing import Any
 
 from benchmarks.report import describe_machine, format_table
-from callgraph.clients import consumer_config
 from tests.cluster.box import Box, missing_tool
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.coredns_program import build_coredns
-from tests.cluster.line import GROUP, PARTITIONS, PREFIX, PROCESSORS, Line
+from tests.cluster.line import Line
 from tests.cluster.name_servers import serve_names
 from tests.cluster.player import Flood, Player, Watched
-from tests.cluster.steps import Call, Scenario, Start, Stop
-from tests.cluster.world import NODES, Pod, Workload
+from tests.cluster.soak_figures import drift_figures, graph_figures, is_right, role_figures
+from tests.cluster.soak_plan import NAME, SCENARIO, TROUBLES, Traffic, Trouble
+from tests.cluster.soak_samples import Samples
+from tests.cluster.steps import Step
 from tests.fake_api_server import FakeApiServer
 
 RESULT = Path("build/soak/soak.json")
-PROBES = 6
-"""Servers that nobody has called before a fault; called again, they prove that nothing was lost meanwhile."""
-_FAULT_SECONDS = 30.0
+_SEED = 1
+_BETWEEN_CALLS_SECONDS = 0.25
 _TRUTH_SECONDS = 120.0
-_SEEN = "dns syn 8080/TCP"
-
-SCENARIO = Scenario(
-    "soak",
-    "calls without pause",
-    workloads=(
-        Workload("client"),
-        *(Workload(f"server-{number}", port=8080, service="cluster") for number in range(PROBES)),
-    ),
-    pods=(
-        *(Pod(f"client-{number}", "client", node, 6, revision=f"{number}") for number, node in enumerate(NODES)),
-        *(Pod(f"server-{number}-1", f"server-{number}", NODES[number % 3], number) for number in range(PROBES)),
-    ),
-    steps=(),
-    truth={"client": {f"soak/server-{number}": _SEEN for number in range(PROBES)}},
-)
+"""How long a call may take to git, before it is given up; it is missing at the end then."""
 
 
-class Fault(NamedTuple):
-    """Something that fails, and how it is brought back."""
+class Soak:
+    """One run, and what has come of it so far."""
 
-    name: str
-    begin: Callable[[], None]
-    end: Callable[[], None] | None = None
-
-
-class Samples:
-    """What the roles hold, over time."""
-
-    def __init__(self, line: Line) -> None:
+    def __init__(self, player: Player, line: Line, watched: Watched) -> None:
+        self._player = player
         self._line = line
-        self._consumer = Consumer(consumer_config(line.kafka, client_id="soak") | {"group.id": GROUP, "log_level": 0})
-        self.lag: list[float] = []
-        self.memory: dict[str, list[float]] = defaultdict(list)
-        self.files: dict[str, list[float]] = defaultdict(list)
+        self._watched = watched
+        self._traffic = Traffic(_SEED)
+        self._steps = self._ended = self._given_up = 0
+        self._drifts: dict[str, list[float]] = defaultdict(list)
 
-    def take(self) -> None:
-        for name, pid in self._line.roles.pids().items():
-            role = name.partition("-")[0]
-            try:
-                status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-                self.files[role].append(len(list(Path(f"/proc/{pid}/fd").iterdir())))
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            self.memory[role].append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
-        with contextlib.suppress(KafkaException):  # while the broker is away there is no lag to ask for
-            self.lag.append(self._measure_lag())
+    def run(self, seconds: float, *, quiet: float) -> None:
+        """Call and break, until the time is over and the truth is told."""
+        began = quiet_since = time.monotonic()
+        troubles = _schedule(lambda: time.monotonic() - began < seconds / 2)
+        while time.monotonic() - began < seconds:
+            self._play(self._traffic.background())
+            self._steps += 1
+            self._revive()
+            time.sleep(_BETWEEN_CALLS_SECONDS)
+            if time.monotonic() - quiet_since > quiet:
+                self._probe(next(troubles))
+                quiet_since = time.monotonic()
+        _await(lambda: self._watched.now.get(NAME) == self._traffic.truth)
 
-    def close(self) -> None:
-        self._consumer.close()
+    def figures(self, samples: Samples) -> dict[str, Any]:
+        """Return everything that was counted and measured."""
+        ever, lost = self._watched.ever.get(NAME, set()), self._watched.lost.get(NAME, set())
+        return {
+            "graph": graph_figures(self._traffic.truth, self._watched.now.get(NAME, {}), ever=ever, lost=lost),
+            "run": {
+                "calls_and_lookups": self._steps,
+                "faults_with_a_probe": sum(map(len, self._drifts.values())),
+                "calls_given_up_after_120_s": self._given_up,
+                "roles_that_ended_by_themselves": self._ended,
+                "median_batches_behind": statistics.median(samples.lag),
+                "most_batches_behind": max(samples.lag),
+                "batches_behind_at_the_end": samples.lag[-1],
+            },
+            "faults": drift_figures(self._drifts),
+            "roles": role_figures(samples.lives),
+        }
 
-    def _measure_lag(self) -> int:
-        """Count the batches that the processors' group has not acknowledged."""
-        names = [f"{PREFIX}{name}" for name in ("dns-answers", "connections")]
-        partitions = [TopicPartition(name, number) for name in names for number in range(PARTITIONS)]
-        lag = 0
-        for each in self._consumer.committed(partitions, timeout=2):
-            low, high = self._consumer.get_watermark_offsets(each, timeout=2)
-            lag += high - (each.offset if each.offset >= 0 else low)
-        return lag
+    def _probe(self, trouble: Trouble) -> None:
+        """Let something fail, and see how long a call that was never made before takes to git."""
+        if (steps := self._traffic.probe()) is None:
+            return
+        self._play(*trouble.begin)
+        called = self._play(*steps)
+        self._play(*trouble.end)
+        client, name = steps[0].pod.rpartition("-")[0], steps[-1].name
+        if _await(lambda: f"{NAME}/{name}" in self._watched.now.get(NAME, {}).get(client, {})):
+            self._traffic.learn(client, name)
+        else:
+            self._given_up += 1
+        self._drifts[trouble.kind].append(time.monotonic() - called)
+        sys.stderr.write(f"{trouble.kind}: {client} to {name}, {self._drifts[trouble.kind][-1]:.1f} s\n")
+
+    def _revive(self) -> None:
+        for name in self._line.roles.ended():
+            sys.stderr.write(f"{name} ended by itself: {self._line.roles.last_lines(name)}\n")
+            self._line.replace(name)
+            self._ended += 1
+
+    def _play(self, *steps: Step) -> float:
+        return self._player.play(SCENARIO, steps)
 
 
 def main() -> int:
-    """Run, and write down what came of it."""
+    """Run, and write down what came of it; returns 1 where the graph was ever wrong, or is not whole."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3600)
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--quiet", type=float, default=25, help="seconds of traffic between two faults")
+    options = parser.parse_args()
     if why := missing_tool():
         raise SystemExit(why)
+    command = " ".join(["python", "-m", "tests.cluster.soak", *sys.argv[1:]])
+    document = {"machine": describe_machine(), "command": command, "figures": measure(options.seconds, options.quiet)}
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    for part, figures in document["figures"].items():
+        sys.stdout.write(format_table(figures if part in ("faults", "roles") else {part: figures}) + "\n\n")
+    return 0 if is_right(document["figures"]["graph"]) else 1
+
+
+def measure(seconds: float, quiet: float) -> dict[str, Any]:
+    """Build the box, and run in it."""
     with tempfile.TemporaryDirectory(prefix="whocalls-soak-") as scratch:
         folder = Path(scratch)
         with FakeApiServer(history=100_000) as api, Box(folder) as box, Line(folder, box, api) as line:
             plane = ControlPlane(box, api, (SCENARIO,))
             serve_names(build_coredns(), box, plane, api, folder)
-            for pod in SCENARIO.pods:
-                if pod.workload != "client" or pod.name == "client-0":
-                    plane.start(SCENARIO.name, pod.name)
+            for pod in SCENARIO.started or ():
+                plane.start(SCENARIO.name, pod)
             player = Player(box, plane, line, api, Flood(folder, folder))
             line.start()
             with Watched(line.remote, folder / "commits") as watched:
-                figures = soak(player, line, api, watched, seconds)
+                soak = Soak(player, line, watched)
+                with Samples(line) as samples:
+                    soak.run(seconds, quiet=quiet)
                 line.stop()
-    return conclude(figures, watched)
+    return soak.figures(samples)
 
 
-def soak(player: Player, line: Line, api: FakeApiServer, watched: Watched, seconds: float) -> dict[str, float]:
-    """Call and break, until the time is over."""
-    samples, drifts = Samples(line), []
-    calls = faults = 0
-    began = next_fault = time.monotonic()
-    clients = _clients(player)
-    schedule = itertools.cycle(_faults(line, api))
-    probes = iter(range(1, PROBES))
-    client = next(clients)
-    while time.monotonic() - began < seconds:
-        player.play(SCENARIO, (Call(client, "server-0"),))
-        calls += 1
-        samples.take()
-        time.sleep(0.5)
-        if time.monotonic() < next_fault + _FAULT_SECONDS:
-            continue
-        fault = next(schedule)
-        fault.begin()
-        faults += 1
-        client = next(clients)
-        if (probe := next(probes, None)) is not None:
-            at = player.play(SCENARIO, (Call(client, f"server-{probe}"),))
-        if fault.end:
-            time.sleep(5)
-            fault.end()
-        if probe is not None:
-            drifts.append(_await_edge(watched, f"soak/server-{probe}", at))
-        next_fault = time.monotonic()
-    for probe in probes:  # a short run has not come to all of them
-        player.play(SCENARIO, (Call(client, f"server-{probe}"),))
-    _await(lambda: watched.now.get("soak") == SCENARIO.truth)
-    samples.close()
-    return {"seconds": time.monotonic() - began, "calls": calls, "faults": faults} | _summary(samples, drifts)
+def _schedule(is_first_half: Callable[[], bool]) -> Iterator[Trouble]:
+    """Yield what fails next, round and round."""
+    for trouble in itertools.cycle(TROUBLES):
+        if is_first_half() or not trouble.first_half_alone:
+            yield trouble
 
 
-def conclude(figures: dict[str, float], watched: Watched) -> int:
-    """Write the result; returns 1 where the graph was ever wrong, or is not whole."""
-    true = {("client", server) for server in SCENARIO.truth["client"]}
-    figures["false_edges"] = len(watched.ever.get("soak", set()) - true)
-    figures["missing_edges"] = len(true - watched.ever.get("soak", set()))
-    command = " ".join(["python", "-m", "tests.cluster.soak", *sys.argv[1:]])
-    document = {"machine": describe_machine(), "command": command, "figures": {"soak": figures}}
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(format_table({"soak": figures}) + "\n")
-    return 1 if figures["false_edges"] or figures["missing_edges"] else 0
-
-
-def _clients(player: Player) -> Iterator[str]:
-    """Replace the client again and again, on another node each time."""
-    yield "client-0"
-    for before, after in itertools.pairwise(itertools.cycle(f"client-{number}" for number in range(len(NODES)))):
-        player.play(SCENARIO, (Start(after), Stop(before)))
-        yield after
-
-
-def _faults(line: Line, api: FakeApiServer) -> tuple[Fault, ...]:
-    processor = itertools.cycle(PROCESSORS)
-
-    def replace_processor() -> None:
-        name = next(processor)
-        line.roles.kill(name)
-        line.start_role(name)
-
-    def restart_agent() -> None:
-        line.roles.kill(f"agent-{NODES[0]}")
-        line.start_agent(NODES[0])
-
-    return (
-        Fault("processor", replace_processor),
-        Fault("broker", line.restart_broker),
-        Fault("api", api.stop, api.start),
-        Fault("agent", restart_agent),
-    )
-
-
-def _await_edge(watched: Watched, server: str, since: float) -> float:
-    _await(lambda: server in watched.now.get("soak", {}).get("client", {}))
-    return time.monotonic() - since
-
-
-def _await(condition: Callable[[], bool]) -> None:
+def _await(condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + _TRUTH_SECONDS
-    while not condition() and time.monotonic() < deadline:
+    while not (holds := condition()) and time.monotonic() < deadline:
         time.sleep(0.1)
-
-
-def _summary(samples: Samples, drifts: list[float]) -> dict[str, float]:
-    """Return the first and the last quarter of what each role held: what grows is seen between them."""
-    figures = {"longest_drift_seconds": max(drifts, default=0.0)}
-    figures |= {"most_batches_behind": max(samples.lag), "batches_behind_at_the_end": samples.lag[-1]}
-    for what, found in (("megabytes", samples.memory), ("files", samples.files)):
-        for role, values in found.items():
-            quarter = max(1, len(values) // 4)
-            figures[f"{role}_{what}_first_quarter"] = sum(values[:quarter]) / quarter
-            figures[f"{role}_{what}_last_quarter"] = sum(values[-quarter:]) / quarter
-    return figures
+    return holds
 
 
 if __name__ == "__main__":

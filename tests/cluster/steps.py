@@ -43,6 +43,13 @@ class Blocked(NamedTuple):
     port: int = 80
 
 
+class Lookup(NamedTuple):
+    """A pod asks for a name that nobody has, with every entry of its search path."""
+
+    pod: str
+    name: str
+
+
 class Pause(NamedTuple):
     """Traffic has a rhythm: seconds until the next step."""
 
@@ -52,7 +59,7 @@ class Pause(NamedTuple):
 FaultName = Literal[
     "block",
     "broker_restarts",
-    "processor_killed",
+    "role_killed",
     "node_lost",
     "node_back",
     "api_away",
@@ -64,16 +71,24 @@ FaultName = Literal[
 
 
 class Fault(NamedTuple):
-    """Something goes wrong; `pod` is who does it, or where."""
+    """Something goes wrong; `pod` is who does it, where, or to which role."""
 
     name: FaultName
     pod: str = ""
 
 
-Step = Start | Stop | Finish | Call | Blocked | Pause | Fault
+Step = Start | Stop | Finish | Call | Blocked | Lookup | Pause | Fault
 
 Truth = dict[str, dict[str, str]]
 """Client to server to evidence and ports, as `dns syn 8080/TCP`; a server outside is `external NAME`."""
+
+Edges = set[tuple[str, str]]
+"""Client and server."""
+
+
+def edges_of(truth: Truth) -> Edges:
+    """Return the edges of a truth, whatever their evidence."""
+    return {(client, server) for client, servers in truth.items() for server in servers}
 
 
 class Scenario(NamedTuple):

@@ -32,7 +32,7 @@ from tests.cluster.line import PREFIX, Line
 from tests.cluster.name_servers import serve_names
 from tests.cluster.player import Flood, Outcome, Player, Watched, await_truth
 from tests.cluster.scenarios import SCENARIOS as ALL_SCENARIOS
-from tests.cluster.steps import Scenario, Truth
+from tests.cluster.steps import Scenario, Truth, edges_of
 from tests.cluster.world import NODES
 from tests.fake_api_server import FakeApiServer
 
@@ -89,7 +89,7 @@ def test_exported_graph_is_who_really_called_whom(finished, scenario: Scenario):
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[each.name for each in SCENARIOS])
 def test_no_false_edge_was_exported_at_any_time(finished, scenario: Scenario):
-    true = {(client, server) for client, servers in scenario.truth.items() for server in servers}
+    true = edges_of(scenario.truth)
     assert finished.ever[scenario.name] == true
 
 

@@ -81,11 +81,16 @@ class Roles:
 
     def pids(self) -> dict[str, int]:
         """Return the process ids of the roles that were started and not ended yet."""
-        return {name: process.pid for name, process in self._processes.items()}
+        # A copy: another thread may start and end roles meanwhile.
+        return {name: process.pid for name, process in tuple(self._processes.items())}
 
     def running(self) -> list[str]:
         """Name the roles that were started and not ended yet, the first started first."""
         return list(self._processes)
+
+    def ended(self) -> list[str]:
+        """Name the roles that ended by themselves."""
+        return [name for name, process in self._processes.items() if process.poll() is not None]
 
     def kill(self, name: str) -> None:
         """End a role as the kernel does: no goodbye."""
