@@ -44,6 +44,11 @@ class Pair(NamedTuple):
     tcp: bool
 
 
+RECEIVER = "02:00:00:00:00:02"
+"""The Ethernet address that all frames go to."""
+_ETHERNET_ENDS = bytes.fromhex(f"{RECEIVER.replace(':', '')}020000000001")
+
+
 def write_traffic(path: Path, *, kind: str, frames: int, seed: int = 1) -> None:
     """Write a pcap file of `answers` or `mixed`."""
     rng = random.Random(seed)
@@ -192,7 +197,7 @@ def _packet(rng: random.Random, pair: Pair, message: bytes, *, reply: bool) -> b
     else:
         ip, ether_type = _ipv4_header(len(segment), protocol, ends), 0x0800
     tag = struct.pack("!HH", 0x8100, 100) if pair.vlan else b""
-    return b"\x02\0\0\0\0\2\x02\0\0\0\0\1" + tag + struct.pack("!H", ether_type) + ip + segment
+    return _ETHERNET_ENDS + tag + struct.pack("!H", ether_type) + ip + segment
 
 
 def _ends(pair: Pair) -> tuple[bytes, bytes]:

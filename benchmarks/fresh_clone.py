@@ -35,12 +35,13 @@ def main() -> int:
     parser.add_argument("--root", type=Path)
     parser.add_argument("--commands", nargs="+", default=["make demo", "make test"])
     options = parser.parse_args()
+    machine = describe_machine()
     with tempfile.TemporaryDirectory(prefix="whocalls-clone-") as scratch:
         root = options.root or Path(scratch, "root")
         make_root(root)
         seconds = {command: run(root, command) for command in options.commands}
     document = {
-        "machine": describe_machine(),
+        "machine": machine,
         "command": " ".join(["python", "-m", "benchmarks.fresh_clone", *sys.argv[1:]]),
         "about": ABOUT,
         "seconds": {command: took for command, took in seconds.items() if took is not None},
