@@ -57,6 +57,7 @@ class EdgeReader:
         self._kafka = kafka
         self._group = client_id
         self._complaint = ""
+        self._reached: dict[tuple[str, int], int] = {}
         counts = Broker(kafka, client_id=client_id).require_role("exporter", topics)
         config = consumer_config(kafka, client_id=client_id) | {"queued.max.messages.kbytes": _AHEAD_KBYTES}
         self._consumer = Consumer(config | {"error_cb": self._hear})
@@ -78,16 +79,11 @@ class EdgeReader:
 
         Raises UnreachableError when the records stop coming.
         """
-        waiting = self._unread_ends()
+        ends = self._unread_ends()
         self._consumer.assign(self._partitions)
         deadline = time.monotonic() + self._kafka.connect_seconds
-        while waiting and not (stopped and stopped.is_set()):
-            messages = self._poll()
-            for message in messages:
-                place, reached = (message.topic(), message.partition()), _reached(message)
-                if reached >= waiting.get(place, reached + 1):
-                    del waiting[place]
-            if messages:
+        while (waiting := self._is_before(ends)) and not (stopped and stopped.is_set()):
+            if self._poll():
                 deadline = time.monotonic() + self._kafka.connect_seconds
             elif time.monotonic() >= deadline:
                 raise UnreachableError(self._stalled())
@@ -99,10 +95,29 @@ class EdgeReader:
             self._poll()
             return
         # The embedded broker answers an empty fetch at once: without a pause the client would ask without end.
-        self._consumer.resume(self._partitions)
-        self._poll()
-        self._consumer.pause(self._partitions)
-        time.sleep(_SLICE_SECONDS)
+        if self._may_have_more():
+            self._consumer.resume(self._partitions)
+            # librdkafka's thread sleeps for up to a second before it sees that; to be asked something wakes it.
+            self._may_have_more()
+            self._poll()
+        else:
+            self._consumer.pause(self._partitions)
+            time.sleep(_SLICE_SECONDS)
+
+    def _is_before(self, ends: dict[tuple[str, int], int]) -> bool:
+        return any(self._reached.get(place, 0) < end for place, end in ends.items())
+
+    def _may_have_more(self) -> bool:
+        """Ask whether reading stands elsewhere than at the ends; where that fails, the next poll says why."""
+        from confluent_kafka import KafkaException  # noqa: PLC0415
+
+        try:
+            return any(self._ask_end(each) != self._reached.get(_place(each), 0) for each in self._partitions)
+        except KafkaException:
+            return True
+
+    def _ask_end(self, partition: Any) -> int:
+        return int(self._consumer.get_watermark_offsets(partition, timeout=_SLICE_SECONDS)[1])
 
     def _unread_ends(self) -> dict[tuple[str, int], int]:
         """Return the end offset of each partition that holds anything."""
@@ -110,7 +125,7 @@ class EdgeReader:
         for partition in self._partitions:
             first, end = self._ask_watermarks(partition)
             if end > first:
-                ends[partition.topic, partition.partition] = end
+                ends[_place(partition)] = end
         return ends
 
     def _ask_watermarks(self, partition: Any) -> tuple[int, int]:
@@ -132,6 +147,7 @@ class EdgeReader:
     def _poll(self) -> list[Any]:
         messages: list[Any] = self._consumer.consume(_BATCH, _SLICE_SECONDS)
         for message in messages:
+            self._reached[message.topic(), message.partition()] = message.offset() + (message.error() is None)
             if message.error() is None:
                 self._tables[message.topic()].apply(message.key(), message.value())
             elif not _is_end(message):
@@ -166,6 +182,5 @@ def _is_end(message: Any) -> bool:
     return bool(message.error().code() == KafkaError._PARTITION_EOF)  # noqa: SLF001  (its public name has none)
 
 
-def _reached(message: Any) -> int:
-    """Return the offset that comes after what this message says."""
-    return int(message.offset()) + (message.error() is None)
+def _place(partition: Any) -> tuple[str, int]:
+    return partition.topic, partition.partition
