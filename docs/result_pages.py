@@ -175,6 +175,7 @@ def _flood(cluster: Json) -> Iterator[str]:
         yield f"\nThe flood was {packets:,} answers in {seconds:.1f} s, {packets / seconds:,.0f} a second. "
     told = ", ".join(f"{count:,} `{reason}`" for reason, count in cluster["dropped"].items())
     yield f"All that the agents received and did not pass on, by reason: {told}.\n"
+    yield f"What the kernel could not hand over to them: {cluster['kernel_dropped']:,} packets.\n"
 
 
 def _soak(soak: Json) -> Iterator[str]:
@@ -187,6 +188,7 @@ def _soak(soak: Json) -> Iterator[str]:
         "on an address that a pod of another workload had, and it makes a call that was never made before. The run\n"
         "fails where an edge was false, missing, lost again or of other evidence.\n\n"
     )
+    yield f"It broke off: {soak['broke_off']}\n\n" if soak["broke_off"] else ""
     yield "| figure | |\n|---|---:|\n"
     for figure, value in (figures["graph"] | figures["run"]).items():
         yield f"| {figure.replace('_', ' ')} | {_number(value)} |\n"

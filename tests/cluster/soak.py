@@ -5,7 +5,8 @@ is known without pause, over IPv4, IPv6 and to outside, and ask for names that n
 seconds something fails (`soak_plan.py`), a client is replaced, and the new one makes a call that was never made before:
 the seconds until git has it are the drift from the truth. A role that ends by itself is started again, as by a kubelet,
 and counted. Memory, file descriptors and lag are sampled each second, through the faults. Writes
-`build/soak/soak.json`; ends with 1 where the graph is not whole at the end, or was wrong at any time.
+`build/soak/soak.json`, of a run that broke off too; ends with 1 then, and where the graph is not whole at the end, or
+was wrong at any time.
 """
 
 from __future__ import annotations
@@ -50,14 +51,25 @@ class Soak:
         self._line = line
         self._watched = watched
         self._traffic = Traffic(_SEED)
+        self._began, self._seconds = time.monotonic(), 0.0
         self._steps = self._ended = self._given_up = 0
         self._drifts: dict[str, list[float]] = defaultdict(list)
 
-    def run(self, seconds: float, *, quiet: float) -> None:
-        """Call and break, until the time is over and the truth is told."""
-        began = quiet_since = time.monotonic()
-        troubles = _schedule(lambda: time.monotonic() - began < seconds / 2)
-        while time.monotonic() - began < seconds:
+    def run(self, seconds: float, *, quiet: float) -> str:
+        """Call and break, until the time is over and the truth is told; return why it broke off before, or nothing."""
+        try:
+            self._run(seconds, quiet=quiet)
+        except AssertionError as error:
+            return str(error)
+        finally:
+            self._seconds = time.monotonic() - self._began
+        return ""
+
+    def _run(self, seconds: float, *, quiet: float) -> None:
+        quiet_since = time.monotonic()
+        half, end = self._began + seconds / 2, self._began + seconds
+        troubles = _schedule(lambda: time.monotonic() < half)
+        while time.monotonic() < end:
             self._play(self._traffic.background())
             self._steps += 1
             self._revive()
@@ -73,6 +85,7 @@ class Soak:
         return {
             "graph": graph_figures(self._traffic.truth, self._watched.now.get(NAME, {}), ever=ever, lost=lost),
             "run": {
+                "minutes": self._seconds / 60,
                 "calls_and_lookups": self._steps,
                 "faults_with_a_probe": sum(map(len, self._drifts.values())),
                 "calls_given_up_after_120_s": self._given_up,
@@ -119,16 +132,18 @@ def main() -> int:
     if why := missing_tool():
         raise SystemExit(why)
     command = " ".join(["python", "-m", "tests.cluster.soak", *sys.argv[1:]])
-    document = {"machine": describe_machine(), "command": command, "figures": measure(options.seconds, options.quiet)}
+    document = {"machine": describe_machine(), "command": command, **measure(options.seconds, options.quiet)}
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     for part, figures in document["figures"].items():
         sys.stdout.write(format_table(figures if part in ("faults", "roles") else {part: figures}) + "\n\n")
-    return 0 if is_right(document["figures"]["graph"]) else 1
+    if document["broke_off"]:
+        sys.stderr.write(f"broke off: {document['broke_off']}\n")
+    return 0 if is_right(document["figures"]["graph"]) and not document["broke_off"] else 1
 
 
 def measure(seconds: float, quiet: float) -> dict[str, Any]:
-    """Build the box, and run in it."""
+    """Build the box, and run in it; return the figures, and why it broke off."""
     with tempfile.TemporaryDirectory(prefix="whocalls-soak-") as scratch:
         folder = Path(scratch)
         with FakeApiServer(history=100_000) as api, Box(folder) as box, Line(folder, box, api) as line:
@@ -141,9 +156,8 @@ def measure(seconds: float, quiet: float) -> dict[str, Any]:
             with Watched(line.remote, folder / "commits") as watched:
                 soak = Soak(player, line, watched)
                 with Samples(line) as samples:
-                    soak.run(seconds, quiet=quiet)
-                line.stop()
-    return soak.figures(samples)
+                    broke_off = soak.run(seconds, quiet=quiet)
+    return {"broke_off": broke_off, "figures": soak.figures(samples)}
 
 
 def _schedule(is_first_half: Callable[[], bool]) -> Iterator[Trouble]:

@@ -191,6 +191,7 @@ def write_results(finished: Finished, *, built_seconds: float, seconds: float) -
         "build_seconds": round(built_seconds),
         "flooded": finished.flooded,
         "dropped": dict(sorted(dropped(finished).items())),
+        "kernel_dropped": sum(batch.counters.kernel_dropped for batch in finished.batches),
         "scenarios": scenarios,
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
