@@ -20,7 +20,7 @@ from callgraph.records import Call, CallBatch, ObservationBatch
 from callgraph.settings import KafkaSettings, TopicSettings
 from callgraph.topics import full_name
 from stream_processor.attribution import Attribution, Origin
-from stream_processor.calls import encode_calls, gather_calls, partition_calls
+from stream_processor.calls import EdgePartitions, encode_calls, gather_calls, partition_calls
 from stream_processor.edge_state import EdgeState
 from stream_processor.faust_settings import MOST_FETCHED_BYTES
 from stream_processor.inventory import Inventory
@@ -42,6 +42,7 @@ class Loop:
         self._topic = topic
         self._calls: list[Call] = []
         self._decided = 0
+        self._partitions = EdgePartitions(_PARTITIONS)
         self.folded = 0
 
     def take(self, record) -> None:
@@ -55,7 +56,7 @@ class Loop:
 
     def settle(self) -> None:
         calls, self._calls, self._decided = self._calls, [], 0
-        for found in partition_calls(calls, _PARTITIONS).values():
+        for found in partition_calls(calls, self._partitions).values():
             for value in encode_calls(found, "json"):
                 self._fold(decode(value, CallBatch))
 

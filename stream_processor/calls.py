@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import lru_cache
 from typing import TypeVar
 
 from callgraph.codec import Codec, encode
@@ -23,6 +22,9 @@ T = TypeVar("T", bound=str)
 
 MOST_RECORD_BYTES = 512 * 1024
 """Half of what brokers and producers accept by default (1 MiB)."""
+
+_MOST_KNOWN = 200_000
+"""Edges whose partitions are remembered; beyond it all are forgotten. One takes about 200 bytes."""
 
 
 Sighting = tuple[Decision, Attributed]
@@ -44,17 +46,33 @@ def gather_calls(decisions: Iterable[Decision], *, floor: Callable[[Origin], int
     return [_call(origin, floor(origin), sightings) for origin, ends in batches.items() for sightings in ends.values()]
 
 
-def partition_calls(calls: Iterable[Call], partitions: int) -> dict[int, list[Call]]:
+class EdgePartitions:
+    """The partition of the call graph that each edge lives on, remembered.
+
+    The hash costs 10 microseconds in Python, and the same edges come again and again.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._known: dict[bytes, int] = {}
+
+    def of(self, call: Call) -> int:
+        """Return the partition of the call's edge."""
+        key = edge_key(call)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[key] = partition_of(key, self._partitions)
+        return found
+
+
+def partition_calls(calls: Iterable[Call], partitions: EdgePartitions) -> dict[int, list[Call]]:
     """Sort calls by the partition of the call graph that their edge lives on."""
     found: defaultdict[int, list[Call]] = defaultdict(list)
     for call in calls:
-        found[call_partition(call, partitions)].append(call)
+        found[partitions.of(call)].append(call)
     return found
-
-
-def call_partition(call: Call, partitions: int) -> int:
-    """Return the partition of the call's edge."""
-    return _key_partition(edge_key(call), partitions)
 
 
 def encode_calls(calls: list[Call], codec: Codec) -> list[bytes]:
@@ -108,9 +126,3 @@ def _sorted(names: Sequence[T | None]) -> tuple[T, ...]:
     if len(names) == 1:  # nearly always
         return () if names[0] is None else (names[0],)
     return tuple(sorted({name for name in names if name}))
-
-
-@lru_cache(maxsize=200_000)
-def _key_partition(key: bytes, partitions: int) -> int:
-    """The hash costs 5 microseconds in Python, and the same edges come again and again."""
-    return partition_of(key, partitions)

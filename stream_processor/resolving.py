@@ -16,7 +16,7 @@ from callgraph.codec import Codec, decode
 from callgraph.errors import DecodeError
 from callgraph.records import Call, CallBatch, ObservationBatch
 from stream_processor.attribution import Attribution, Decision, Origin
-from stream_processor.calls import encode_calls, gather_calls, partition_calls
+from stream_processor.calls import EdgePartitions, encode_calls, gather_calls, partition_calls
 from stream_processor.counts import Counts
 from stream_processor.coverage import Coverage
 from stream_processor.ledger import Entry, Ledger
@@ -63,6 +63,7 @@ class Resolving:
         self._entries: dict[Origin, Entry[Any]] = {}
         self._decided: Counter[Origin] = Counter()
         self._gathered: list[Call] = []
+        self._partitions = EdgePartitions(calls.partitions)
         self.ledger: Ledger[Any] = Ledger()
         self.unresolved = UnresolvedSample()
         self.coverage = Coverage()
@@ -118,7 +119,7 @@ class Resolving:
         parts, self._decided = self._decided, Counter()
         values = [
             (partition, value)
-            for partition, found in partition_calls(calls, self._calls.partitions).items()
+            for partition, found in partition_calls(calls, self._partitions).items()
             for value in encode_calls(found, self._calls.codec)
         ]
         arrived = partial(self._arrived, _Countdown(len(values)), parts)

@@ -1,7 +1,7 @@
 from callgraph.codec import decode
 from callgraph.records import CallBatch, ConnectionObservation, DnsObservation, Workload
 from stream_processor.attribution import Decision, Origin
-from stream_processor.calls import MOST_RECORD_BYTES, call_partition, encode_calls, gather_calls, partition_calls
+from stream_processor.calls import MOST_RECORD_BYTES, EdgePartitions, encode_calls, gather_calls, partition_calls
 from stream_processor.fold import edge_key
 from stream_processor.partitioner import partition_of
 from stream_processor.resolution import Attributed
@@ -91,10 +91,10 @@ def test_refused_observations_make_no_call():
 
 def test_calls_go_where_their_edge_lives():
     calls = gather(*(decision(index, by_name(server=workload(f"w{index}"))) for index in range(50)))
-    found = partition_calls(calls, 12)
+    found = partition_calls(calls, EdgePartitions(12))
     assert sum(map(len, found.values())) == 50
     assert all(partition_of(edge_key(call), 12) == number for number, some in found.items() for call in some)
-    assert call_partition(calls[0], 1) == 0
+    assert EdgePartitions(1).of(calls[0]) == 0
 
 
 def test_what_is_too_large_for_one_record_becomes_several():
