@@ -35,7 +35,7 @@ def canonical_address(text: str) -> str:
     return str(mapped or address)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def is_silent(address: str) -> bool:
     """Tell whether a canonical address never names another workload: loopback, link-local, multicast, unspecified."""
     if ":" in address:

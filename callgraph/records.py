@@ -143,7 +143,7 @@ class ContainerPort(Record, frozen=True, kw_only=True, gc=False):
     name: str | None = None
 
 
-class PodRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="Pod"):
+class PodRecord(Record, frozen=True, kw_only=True, gc=False, tag_field="kind", tag="Pod"):
     """A pod, with the full interval of every address that it had."""
 
     cluster: str

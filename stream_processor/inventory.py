@@ -103,15 +103,16 @@ class ClusterInventory:
         self._changed(None)
 
     def _compact_slice(self, record: EndpointSliceRecord) -> EndpointSliceRecord:
-        """Share what a slice repeats of its pods; their names are of no use beside their UIDs."""
+        """Leave out what a slice repeats of its pods, which are found by their UIDs."""
+        if (record.namespace, record.service) == API_SERVER:
+            return record  # found by its addresses
         endpoints = []
         for each in record.endpoints:
             pod = self.pods.get(each.target_uid) if each.target_uid else None
             if pod is not None:
-                own = tuple(address.address for address in pod.addresses)
                 each = msgspec.structs.replace(  # noqa: PLW2901  (the same endpoint, smaller)
                     each,
-                    addresses=own if own == each.addresses else each.addresses,
+                    addresses=(),
                     target_kind="Pod",
                     target_namespace=None,
                     target_name=None,

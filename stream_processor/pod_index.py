@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from callgraph.records import PodRecord
+from stream_processor.small_sets import SmallSets
 
 
 class Holding(NamedTuple):
@@ -31,7 +32,7 @@ class PodIndex:
     def __init__(self) -> None:
         self._pods: dict[str, PodRecord] = {}
         self._static: dict[str, str] = {}
-        self._by_address: dict[str, str | tuple[str, ...]] = {}
+        self._by_address: SmallSets[str] = SmallSets()
         self._by_namespace: dict[str, set[str]] = {}
         self._with_host_ports: dict[str, set[str]] = {}
         self._shared: dict[Any, Any] = {}
@@ -70,10 +71,7 @@ class PodIndex:
 
     def holdings(self, address: str) -> list[Holding]:
         """Return everyone who ever held the address, oldest first, each cut by the newer ones (R2.6)."""
-        uids = self._by_address.get(address)
-        if uids is None:
-            return []
-        pods = [self._pods[uid] for uid in ((uids,) if isinstance(uids, str) else uids)]
+        pods = [self._pods[uid] for uid in self._by_address.get(address)]
         found = [
             Holding(pod, each.from_at, each.to_at, each.firm, pod.ended_after if each.to_at == pod.ended_at else None)
             for pod in pods
@@ -97,11 +95,7 @@ class PodIndex:
 
     def _link(self, pod: PodRecord) -> None:
         for address in {each.address for each in pod.addresses}:
-            others = self._by_address.get(address)
-            if others is None:
-                self._by_address[address] = pod.uid
-            else:
-                self._by_address[address] = (*((others,) if isinstance(others, str) else others), pod.uid)
+            self._by_address.add(address, pod.uid)
         self._by_namespace.setdefault(pod.namespace, set()).add(pod.uid)
         if pod.static_uid:
             self._static[pod.static_uid] = pod.uid
@@ -110,12 +104,7 @@ class PodIndex:
 
     def _unlink(self, pod: PodRecord) -> None:
         for address in {each.address for each in pod.addresses}:
-            others = self._by_address[address]
-            left = () if isinstance(others, str) else tuple(uid for uid in others if uid != pod.uid)
-            if left:
-                self._by_address[address] = left[0] if len(left) == 1 else left
-            else:
-                del self._by_address[address]
+            self._by_address.discard(address, pod.uid)
         _discard(self._by_namespace, pod.namespace, pod.uid)
         if pod.static_uid and self._static.get(pod.static_uid) == pod.uid:
             del self._static[pod.static_uid]
@@ -139,7 +128,7 @@ class PodIndex:
         return self._shared.setdefault(value, value)
 
     def _share_labels(self, labels: dict[str, str]) -> dict[str, str]:
-        shared: dict[str, str] = self._shared.setdefault(("labels", *labels.items()), labels)
+        shared: dict[str, str] = self._shared.setdefault(("labels", *labels, *labels.values()), labels)
         return shared
 
 

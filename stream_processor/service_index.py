@@ -1,21 +1,27 @@
 """The Services of one cluster and what stands behind them. Pure.
 
 In: `ServiceRecord`s and `EndpointSliceRecord`s. Out: the Service of an address, of a node port or of a name at a time,
-and its endpoints at that time. Rules R6 and R10 of `docs/identity.md`.
+and its endpoints at that time. Rules R6 and R10 of `docs/identity.md`. Memory: equal ports are held once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
+from sys import intern
+from typing import TypeVar
 
-from callgraph.records import Endpoint, EndpointSliceRecord, ServiceRecord, Transport
+from msgspec.structs import replace
+
+from callgraph.records import Endpoint, EndpointSliceRecord, ServicePort, ServiceRecord, Transport
 from stream_processor.moment import Moment
+from stream_processor.small_sets import SmallSets
 
 API_SERVER = ("default", "kubernetes")
 DNS_PORT = 53
 
 _Key = tuple[str, object]
+R = TypeVar("R", ServiceRecord, EndpointSliceRecord)
 
 
 class ServiceIndex:
@@ -26,11 +32,13 @@ class ServiceIndex:
         self._prefix = control_plane_prefix
         self._services: dict[str, ServiceRecord] = {}
         self._slices: dict[str, EndpointSliceRecord] = {}
-        self._found: dict[_Key, set[str]] = {}
-        self._slices_of: dict[tuple[str, str | None], set[str]] = {}
+        self._found: SmallSets[_Key] = SmallSets()
+        self._slices_of: SmallSets[tuple[str, str | None]] = SmallSets()
+        self._ports: dict[tuple[ServicePort, ...], tuple[ServicePort, ...]] = {}
 
     def put_service(self, record: ServiceRecord) -> bool:
         """Replace the Service of this UID; tell whether that changed anything."""
+        record = self._compact(record)
         before = self._services.get(record.uid)
         if before == record:
             return False
@@ -38,18 +46,19 @@ class ServiceIndex:
             self._forget(before)
         self._services[record.uid] = record
         for key in _keys(record):
-            self._found.setdefault(key, set()).add(record.uid)
+            self._found.add(key, record.uid)
         return True
 
     def put_slice(self, record: EndpointSliceRecord) -> bool:
         """Replace the EndpointSlice of this UID; tell whether that changed anything."""
+        record = self._compact(record)
         before = self._slices.get(record.uid)
         if before == record:
             return False
         if before is not None:
             self._forget_slice(before)
         self._slices[record.uid] = record
-        self._slices_of.setdefault((record.namespace, record.service), set()).add(record.uid)
+        self._slices_of.add((record.namespace, record.service), record.uid)
         return True
 
     def named(self, namespace: str, name: str, moment: Moment) -> ServiceRecord | None:
@@ -75,7 +84,7 @@ class ServiceIndex:
 
     def slices(self, service: ServiceRecord) -> list[EndpointSliceRecord]:
         """Return the slices of a Service in a fixed order, ended ones included."""
-        uids = self._slices_of.get((service.namespace, service.name), ())
+        uids = self._slices_of.get((service.namespace, service.name))
         return [self._slices[uid] for uid in sorted(uids)]
 
     def endpoints(self, slices: Iterable[EndpointSliceRecord], moment: Moment) -> Iterator[Endpoint]:
@@ -89,7 +98,7 @@ class ServiceIndex:
 
     def is_api_server(self, address: str, port: int | None, moment: Moment) -> bool:
         """Tell whether an address and port are an endpoint of default/kubernetes; without a port any will do."""
-        for uid in self._slices_of.get(API_SERVER, ()):
+        for uid in self._slices_of.get(API_SERVER):
             record = self._slices[uid]
             ports = {each.port for each in record.ports}
             if port is not None and ports and port not in ports:
@@ -101,12 +110,24 @@ class ServiceIndex:
 
     def expire(self, before: int) -> None:
         """Drop what ended before a time."""
-        for service in [each for each in self._services.values() if each.to_at is not None and each.to_at < before]:
+        services = [each for each in self._services.values() if each.to_at is not None and each.to_at < before]
+        slices = [each for each in self._slices.values() if each.to_at is not None and each.to_at < before]
+        for service in services:
             self._forget(service)
             del self._services[service.uid]
-        for record in [each for each in self._slices.values() if each.to_at is not None and each.to_at < before]:
+        for record in slices:
             self._forget_slice(record)
             del self._slices[record.uid]
+        if services or slices:
+            self._ports.clear()  # else it would keep what only they had
+
+    def _compact(self, record: R) -> R:
+        return replace(
+            record,
+            cluster=intern(record.cluster),
+            namespace=intern(record.namespace),
+            ports=self._ports.setdefault(record.ports, record.ports),
+        )
 
     def _same_plane(self, address: str, endpoint: str) -> bool:
         if address == endpoint or self._prefix == 32 or ":" in endpoint:
@@ -114,24 +135,15 @@ class ServiceIndex:
         return ip_address(address) in ip_network(f"{endpoint}/{self._prefix}", strict=False)
 
     def _alive(self, key: _Key, moment: Moment) -> list[ServiceRecord]:
-        uids = self._found.get(key)
-        if uids is None:
-            return []
-        found = [self._services[uid] for uid in sorted(uids)]
+        found = [self._services[uid] for uid in sorted(self._found.get(key))]
         return [each for each in found if moment.near(each.from_at, each.to_at, self._tolerance)]
 
     def _forget(self, record: ServiceRecord) -> None:
         for key in _keys(record):
-            members = self._found[key]
-            members.discard(record.uid)
-            if not members:
-                del self._found[key]
+            self._found.discard(key, record.uid)
 
     def _forget_slice(self, record: EndpointSliceRecord) -> None:
-        members = self._slices_of[record.namespace, record.service]
-        members.discard(record.uid)
-        if not members:
-            del self._slices_of[record.namespace, record.service]
+        self._slices_of.discard((record.namespace, record.service), record.uid)
 
 
 def _keys(record: ServiceRecord) -> set[_Key]:

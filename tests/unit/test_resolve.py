@@ -511,6 +511,14 @@ def test_control_plane_prefix_widens_the_api_servers_endpoints():
         assert call.server.name == name
 
 
+def test_api_server_is_found_by_its_address_though_a_pod_stands_behind_it():
+    backend = pod("kube-apiserver-0", "10.0.0.90", namespace="default")
+    api = service("kubernetes", "10.96.0.1", namespace="default")
+    slice_ = endpoints("kubernetes", backend, namespace="default", ports=[{"name": "https", "port": 443}])
+    (call,) = attribute(build(*SHOP, backend, api, slice_), connection("10.0.0.5", "10.0.0.90", 443)).attributed
+    assert (call.server.kind, call.server.name) == ("Service", "kubernetes")
+
+
 def test_clusters_do_not_know_each_others_addresses():
     inventory = build(*SHOP)
     other = msgspec.structs.replace(next(iter(inventory.cluster(CLUSTER).pods)), cluster="elsewhere")
