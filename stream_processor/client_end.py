@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from callgraph.addresses import is_silent
 from callgraph.records import PodRecord, Workload
 from stream_processor.inventory import ClusterInventory
@@ -37,7 +39,7 @@ class Ownership(NamedTuple):
     begun: bool = True
 
 
-class ClientEnd(NamedTuple):
+class ClientEnd(Struct, frozen=True, gc=False):
     """One end of a call. Either `workload` or `refusal` is given; `wait`: it may still change."""
 
     workload: Workload | None

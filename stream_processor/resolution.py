@@ -27,7 +27,7 @@ Reason = Literal[
 ]
 
 
-class Refusal(Struct, frozen=True):
+class Refusal(Struct, frozen=True, gc=False):
     """Why there is no call; `wait`: news of the next seconds may still tell.
 
     `side` is `event` where neither end is to blame, because the whole is no call.
@@ -56,7 +56,7 @@ class Attributed(Struct, frozen=True, gc=False):
     backends: tuple[Workload, ...] = ()
 
 
-class Resolution(Struct, frozen=True):
+class Resolution(Struct, frozen=True, gc=False):
     """All that one observation says: a DNS answer may name several servers. `wait`: it may still change."""
 
     attributed: tuple[Attributed, ...] = ()

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from callgraph.records import ConnectionObservation, DnsObservation, Workload
+from callgraph.records import ConnectionObservation, DnsObservation
 from stream_processor.client_end import ClientEnd
 from stream_processor.inventory import ClusterInventory, Inventory
 from stream_processor.moment import Moment
@@ -35,7 +35,7 @@ from stream_processor.server_end import ServerEnd
 _MOST_ENDS = 100_000
 """Clients, and servers, kept per cluster; beyond it all are forgotten. One takes about 600 bytes."""
 _MOST_PAIRS = 100_000
-"""Pairs of what ends come to: as many as edges, where the ends are fewer. One takes about 400 bytes."""
+"""Pairs of what ends come to: as many as edges, where the ends are fewer. One takes about 300 bytes."""
 
 _NO_SERVER = ServerEnd((), (), wait=False)
 End = TypeVar("End", ClientEnd, ServerEnd)
@@ -53,16 +53,13 @@ class Alike(NamedTuple):
 
 
 class _Found(Generic[End]):
-    """An end, the times for which it holds, and its number; of servers, the workloads whose very pods were found."""
+    """An end, the times for which it holds, and its number."""
 
-    __slots__ = ("end", "number", "outside", "pods_of", "since", "until")
+    __slots__ = ("end", "number", "outside", "since", "until")
 
-    def __init__(
-        self, end: End, moment: Moment, number: int, *, outside: bool = False, pods_of: tuple[Workload, ...] = ()
-    ) -> None:
+    def __init__(self, end: End, moment: Moment, number: int, *, outside: bool = False) -> None:
         self.end: End = end
         self.outside = outside
-        self.pods_of = pods_of
         self.since = moment.since
         self.until = moment.until
         self.number = number
@@ -79,7 +76,8 @@ class _Kept(Generic[End]):
 
     def __init__(self) -> None:
         self.ends: dict[Hashable, _Found[End]] = {}
-        self._resting_on: dict[str, set[Hashable]] = {}
+        # One key is kept as it is, several are a set: most addresses have one, and a set takes 216 bytes.
+        self._resting_on: dict[str, Hashable | set[Hashable]] = {}
 
     def find(self, key: Hashable, at: int) -> _Found[End] | None:
         found = self.ends.get(key)
@@ -90,11 +88,16 @@ class _Kept(Generic[End]):
             self.clear()
         self.ends[key] = found
         for token in moment.looked_at:
-            self._resting_on.setdefault(token, set()).add(key)
+            others = self._resting_on.setdefault(token, key)
+            if isinstance(others, set):
+                others.add(key)
+            elif others != key:
+                self._resting_on[token] = {others, key}
 
     def drop(self, tokens: frozenset[str]) -> None:
         for token in tokens:
-            for key in self._resting_on.pop(token, ()):
+            keys = self._resting_on.pop(token, None)
+            for key in keys if isinstance(keys, set) else (keys,):
                 self.ends.pop(key, None)
 
     def clear(self) -> None:
@@ -186,8 +189,7 @@ class _Ends:
 
     def _keep(self, key: Hashable, observation: Observation, moment: Moment, end: ServerEnd) -> _Found[ServerEnd]:
         number = self._numbers.of(_destination(end, observation))
-        pods_of = tuple(each.workload for each in end.servers if each.pod is not None)
-        found = _Found(end, moment, number, outside=end.outside, pods_of=pods_of)
+        found = _Found(end, moment, number, outside=end.outside)
         self.servers.keep(key, moment, found)
         return found
 
@@ -250,8 +252,7 @@ class ResolutionCache:
                         resolution = self.resolve(observation, ends, node=node, final=final)
                     else:
                         resolution = _join(observation, client.end, server.end)
-                    # Some pods of the client may be the server and others not (R13).
-                    if server is _ALONE or client.end.workload in server.pods_of:
+                    if server is _ALONE or _may_be_itself(client.end, server.end):
                         alone.append(Alike(resolution, [index], [observation]))
                         continue
                     ends.keep_pair(pair, resolution)
@@ -264,6 +265,11 @@ class ResolutionCache:
 def _join(observation: Observation, client: ClientEnd, server: ServerEnd) -> Resolution:
     refusal = refuse_unseen(observation)
     return join(observation, client, server) if refusal is None else Resolution(refusals=(refusal,))
+
+
+def _may_be_itself(client: ClientEnd, server: ServerEnd) -> bool:
+    """R13: where a workload's very pods were found to be its servers, some of them are the client and others not."""
+    return any(each.pod is not None and each.workload == client.workload for each in server.servers)
 
 
 def _client_keys(observations: Sequence[Any], node: str) -> list[Hashable]:

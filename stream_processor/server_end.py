@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from callgraph.addresses import canonical_address, is_silent
 from callgraph.records import DnsObservation, PodRecord, ServicePort, ServiceRecord, Transport, Workload
 from stream_processor.backends import find_backends, target_port
@@ -23,7 +26,7 @@ _DEEPEST_ALIAS = 4
 """ExternalName Services may point at each other; CoreDNS gives up on a loop as well."""
 
 
-class Server(NamedTuple):
+class Server(Struct, frozen=True, gc=False):
     """The other end of a call; `pod` only where the address itself was the pod's."""
 
     workload: Workload
@@ -33,7 +36,7 @@ class Server(NamedTuple):
     backends: tuple[Workload, ...] = ()
 
 
-class ServerEnd(NamedTuple):
+class ServerEnd(Struct, frozen=True, gc=False):
     """All servers that an observation names, and what it names in vain; `wait`: it may still change."""
 
     servers: tuple[Server, ...]
@@ -73,7 +76,7 @@ def find_asked_for(
     """Name who accepts connections at an outside address as the DNS answer is named that the client got it from."""
     question = read_question(asked, cnames, inventory.settings.cluster_domain)
     named = _from_name(inventory, question, moment, address="", final=final)
-    return named._replace(servers=tuple(each._replace(port=port.number) for each in named.servers))
+    return replace(named, servers=tuple(replace(each, port=port.number) for each in named.servers))
 
 
 def find_answered(
@@ -137,7 +140,7 @@ def _instead(
     wait |= any(each.wait for each in refusals)
     named = _from_name(inventory, question, moment, address=refusals[0].address if refusals else "", final=final)
     if named.servers and (final or not wait):
-        return named._replace(wait=named.wait or wait)
+        return replace(named, wait=named.wait or wait)
     return ServerEnd((), tuple(refusals) or named.refusals, wait or named.wait)
 
 
@@ -249,7 +252,7 @@ def _through(inventory: ClusterInventory, server: Server, question: Question, mo
         return server
     backends = find_backends(inventory, known, inventory.services.slices(known), moment)
     belongs = server.workload in backends.workloads
-    return server._replace(service=f"{inside.namespace}/{inside.service}") if belongs else server
+    return replace(server, service=f"{inside.namespace}/{inside.service}") if belongs else server
 
 
 def _declared(service: ServiceRecord, port: Port) -> ServicePort | None:
@@ -275,5 +278,5 @@ def _distinct(servers: Iterable[Server]) -> tuple[Server, ...]:
     found: dict[tuple[Workload, str | None], Server] = {}
     for each in servers:
         key = (each.workload, each.service)
-        found[key] = found[key]._replace(pod=None) if key in found else each
+        found[key] = replace(found[key], pod=None) if key in found else each
     return tuple(found.values())

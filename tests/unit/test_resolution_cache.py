@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stream_processor.resolution_cache import ResolutionCache
 from stream_processor.resolve import resolve
@@ -105,3 +106,15 @@ def test_another_kind_of_evidence_is_not_the_same(server):
     named = {"dns_question_name": "api.example.org", "dns_observed_at": at(9)}
     observations = [connection("10.0.0.5", server, evidence=evidence, **named) for evidence in ("syn", "socket")]
     assert {alike.resolution.attributed[0].evidence for alike in resolve_all(observations)} == {"syn", "socket"}
+
+
+@pytest.mark.parametrize("ports", [[80], [80, 8080, 9090]])
+def test_every_end_at_an_address_is_looked_up_again_when_its_pod_changes(ports):
+    inventory = build(*OBJECTS)
+    cache = ResolutionCache(inventory)
+    observations = [connection("10.0.0.5", "10.0.0.7", port) for port in ports]
+    assert all(alike.resolution.attributed for alike in resolve_all(observations, cache=cache))
+    (cart,) = (each.pod for each in inventory.cluster(CLUSTER).pods.holdings("10.0.0.7"))
+    inventory.apply(replace(cart, addresses=(replace(cart.addresses[0], to_at=at(1)),), ended_at=at(1)))
+    for alike in resolve_all(observations, cache=cache):
+        assert [refusal.reason for refusal in alike.resolution.refusals] == ["no_owner_at_time"]
