@@ -1,6 +1,7 @@
 """How many observations one stream processor takes through the whole line, beside what the same functions could.
 
-`python -m benchmarks.processor [--pods N] [--batches N] [--rounds N]`, on Apache Kafka, everything on this machine:
+`python -m benchmarks.processor [--pods N] [--batches N] [--rounds N] [--only NAME,NAME]`, on Apache Kafka, all of it on
+this machine:
 - `faust_batched`: `whocalls processor`, batches of 500 observations in JSON: fetch, decode, resolve, send calls, fetch
   them, fold, publish;
 - `bare_loop`: a plain aiokafka loop that calls the same pure functions, without the way through the calls topic and
@@ -22,7 +23,10 @@ import tempfile
 import time
 import uuid
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from confluent_kafka import Producer
 
@@ -40,7 +44,7 @@ from tests.worker_processes import WorkerProcess, settings_in_environment
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE_SECONDS = 300
-_LARGE, _LARGE_BATCHES = 100_000, 1_000
+_LARGE, _LARGE_BATCHES, _SIZE = 100_000, 1_000, 500
 _PACKAGES = ("faust-streaming", "aiokafka", "msgspec", "confluent-kafka")
 
 
@@ -123,12 +127,36 @@ def _peak_megabytes(pid: int) -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
+class Contender(NamedTuple):
+    """How a contender is measured, over which load, and how often."""
+
+    measure: Callable[[Load], dict[str, float]]
+    pods: int
+    batches: int
+    size: int
+    rounds: int
+
+
+def contenders(options: argparse.Namespace, folder: Path) -> dict[str, Contender]:
+    """Return all contenders, or those that were asked for, by name."""
+    work = partial(measure_worker, folder=folder)
+    pods, batches, rounds = options.pods, options.batches, options.rounds
+    found = {
+        "faust_batched": Contender(work, pods, batches, _SIZE, rounds),
+        "bare_loop": Contender(measure_bare_loop, pods, batches, _SIZE, rounds),
+        "faust_single": Contender(work, pods, batches * 5, 1, rounds),
+        "faust_large": Contender(work, _LARGE, _LARGE_BATCHES, _SIZE, 1),
+    }
+    return {name: found[name] for name in options.only.split(",")} if options.only else found
+
+
 def main() -> None:
     """Measure, and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--batches", type=int, default=4_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="contenders, separated by commas")
     options = parser.parse_args()
     fetch_jars()
     rounds: dict[str, list[dict[str, float]]] = defaultdict(list)
@@ -137,21 +165,19 @@ def main() -> None:
         broker = ApacheKafka(folder / "kafka")
         broker.start()
         try:
-            for _ in range(options.rounds):
-                load = Load(broker.kafka_settings, pods=options.pods, batches=options.batches, size=500)
-                rounds["faust_batched"].append(measure_worker(load, folder))
-                rounds["bare_loop"].append(measure_bare_loop(load))
-                few = Load(broker.kafka_settings, pods=options.pods, batches=options.batches * 5, size=1)
-                rounds["faust_single"].append(measure_worker(few, folder))
-            large = Load(broker.kafka_settings, pods=_LARGE, batches=_LARGE_BATCHES, size=500)
-            rounds["faust_large"].append(measure_worker(large, folder))
+            for number in range(options.rounds):
+                for name, (measure, pods, batches, size, most) in contenders(options, folder).items():
+                    if number < most:
+                        load = Load(broker.kafka_settings, pods=pods, batches=batches, size=size)
+                        rounds[name].append(measure(load))
         finally:
             broker.stop()
     measured = gather(rounds)
-    measured["faust_batched"]["share_of_ceiling"] = [
-        faust["observations_per_second"] / bare["observations_per_second"]
-        for faust, bare in zip(rounds["faust_batched"], rounds["bare_loop"], strict=True)
-    ]
+    if {"faust_batched", "bare_loop"} <= measured.keys():
+        measured["faust_batched"]["share_of_ceiling"] = [
+            faust["observations_per_second"] / bare["observations_per_second"]
+            for faust, bare in zip(rounds["faust_batched"], rounds["bare_loop"], strict=True)
+        ]
     report("processor", measured, packages=_PACKAGES)
 
 
