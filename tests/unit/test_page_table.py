@@ -77,3 +77,9 @@ def test_a_whole_graph_can_be_taken():
 def test_an_id_means_one_workload_in_every_run():
     assert workload_id(workload("a")) == "3b6c75477c17"
     assert workload_id(workload("a")) != workload_id(workload("a", kind="StatefulSet"))
+
+
+def test_exemplars_come_back_as_they_came():
+    texts = ("", "/5", "t/3/007", "t/3/12345", "t/3/99999999999999999999", "t/3/\u0663", "x")
+    table = table_of((KEY, encode(replace(EDGE, exemplars=texts))))
+    assert table.arrow((0, 1)).exemplars == texts
