@@ -34,7 +34,8 @@ from capture_agent.filters import dns_expression
 BUILD = Path("build/bench")
 FRAMES = 100_000
 KINDS = ("mixed", "answers")
-CAPTURE = "whocalls_capture"
+CAPTURE, LINES = "whocalls_capture", "whocalls_lines"
+"""What is neither of these is also measured at other rates, and up to its loss-free one."""
 COMPARED_RATE = 10_000
 OTHER_RATES = (1_000, 100_000)
 OTHER_SECONDS = 2.0
@@ -47,6 +48,7 @@ _CAPTURED_SECONDS, _PUBLISHED_SECONDS = 0.7, 1.8
 """After the last packet: a block of the ring that is not full is handed over after 0.5 s, a batch after 1 s."""
 
 _AGENT = (sys.executable, "-m", "whocalls", "agent", "--agent-node=bench")
+_CAPTURE_ALONE = (sys.executable, "-m", "benchmarks.capture_alone")
 _NO_SOCKETS = "--agent-sockets-enabled=false"
 _FLUSH_AT_ONCE = "--agent-publish-flush-seconds=1"
 
@@ -100,7 +102,7 @@ def main() -> None:
         figures = {contender.name: _figures(contender.name, runs) for contender in contenders}
         if not arguments.quick:
             for contender in contenders:
-                if contender.name != CAPTURE:
+                if contender.name not in (CAPTURE, LINES):
                     for kind, frames in traffic.items():
                         figures[contender.name][f"loss_free_pps_{kind}"] = find_loss_free(bed, contender, frames)
             idle = next(each for each in list_contenders(port, flushes_at_once=False) if each.name == "whocalls")
@@ -122,7 +124,7 @@ def _run_all(
         for kind in KINDS
     ]
     if not arguments.quick:
-        whole = [each for each in contenders if each.name != CAPTURE]
+        whole = [each for each in contenders if each.name not in (CAPTURE, LINES)]
         plan += [(Load(kind, rate, OTHER_SECONDS), whole) for kind in KINDS for rate in OTHER_RATES]
     for load, taking_part in plan:
         for contender in random.sample(taking_part, len(taking_part)):
@@ -140,8 +142,9 @@ def list_contenders(kafka_port: int, *, flushes_at_once: bool = True) -> list[Co
     tcpdump = r"(\d+) packets? dropped by kernel"
     return [
         Contender("whocalls", (*agent, *kafka), ours, is_compared=True, settle_seconds=_PUBLISHED_SECONDS),
+        Contender(CAPTURE, _CAPTURE_ALONE, ours, is_compared=True, settle_seconds=_PUBLISHED_SECONDS),
         Contender(
-            CAPTURE,
+            LINES,
             (*agent, _NO_SOCKETS, "--to", "/dev/null"),
             ours,
             is_compared=True,
@@ -281,6 +284,8 @@ def _add_ratios(figures: dict[str, Row]) -> None:
         whole[f"cpu_ratio_to_gopacket_{kind}_10k"] = _ratios(capture[cost], peer[cost])
         whole[f"known_cpu_ratio_to_gopacket_{kind}_10k"] = _ratios(capture[f"known_{cost}"], peer[cost])
         whole[f"whole_agent_cpu_ratio_to_gopacket_{kind}_10k"] = _ratios(whole[cost], peer[cost])
+        if LINES in figures:
+            whole[f"lines_cpu_ratio_to_gopacket_{kind}_10k"] = _ratios(figures[LINES][cost], peer[cost])
     if "loss_free_pps_mixed" in peer:
         whole["loss_free_ratio_to_gopacket"] = whole["loss_free_pps_mixed"] / peer["loss_free_pps_mixed"]
         whole["loss_free_ratio_to_gopacket_answers"] = whole["loss_free_pps_answers"] / peer["loss_free_pps_answers"]
