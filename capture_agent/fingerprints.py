@@ -23,8 +23,9 @@ _ADDRESS_QUESTIONS = frozenset({1, 28})
 """The low bytes of A and AAAA, the only questions whose answer needs no other section."""
 _ADDRESS_BYTES = frozenset({4, 16})
 
-Key = bytes | tuple[bytes, frozenset[bytes]]
-"""What is the same for all answers that say the same; with the lengths and data of records whose order says nothing."""
+Key = bytes | tuple[bytes | frozenset[bytes], ...]
+"""What is the same for all answers that say the same; with the lengths and data of records whose order says nothing.
+Pieces are hashed as they are where there are few: joining them costs more."""
 
 
 def fingerprint(message: bytes, client: bytes) -> Key:
@@ -38,7 +39,7 @@ def fingerprint(message: bytes, client: bytes) -> Key:
     if count != 1:
         return _fingerprint_many(message, client, at, count) if count <= _MAX_RECORDS else b""
     ttl = at + 6 if message[at] >= _POINTER else message.find(b"\0", at) + 5
-    return client + message[2:ttl] + message[ttl + 4 : ttl + 6 + (message[ttl + 4] << 8 | message[ttl + 5])]
+    return client, message[2:ttl], message[ttl + 4 : ttl + 6 + message[ttl + 5]]
 
 
 def is_faithful(message: bytes) -> bool:
@@ -63,7 +64,7 @@ def _fingerprint_many(message: bytes, client: bytes, at: int, count: int) -> Key
             break
         pieces.append(message[kept:ttl])
         kept = ttl + 4
-        at = ttl + 6 + (message[kept] << 8 | message[ttl + 5])
+        at = ttl + 6 + message[ttl + 5]
         count -= 1
     if count > 1 and ttl > at and message[ttl + 5] in _ADDRESS_BYTES:
         size = ttl + 6 + message[ttl + 5] - at
@@ -72,7 +73,7 @@ def _fingerprint_many(message: bytes, client: bytes, at: int, count: int) -> Key
             fields = _layout(ttl - at, size, count).unpack(alike)
             if fields[::2].count(fields[0]) == count:
                 pieces.append(message[kept:ttl])
-                return b"".join(pieces), frozenset(fields[1::2])
+                return *pieces, frozenset(fields[1::2])
     return _cut_records(message, at, count, pieces, kept)
 
 
@@ -116,6 +117,9 @@ class _Walk:
             return False
         count = message[7] if for_addresses else message[7] + message[9] + message[11]
         spans = self._measure(zero + 5, count)
+        if for_addresses and any(message[ttl + 4] for _, ttl, kind in spans if kind == _CNAME or count == 1):
+            # Of these lengths `fingerprint` reads the low byte only: no name and no address is longer.
+            return False
         ordered = self._count_ordered(spans) if for_addresses else count
         return all(self._check(spans[at], anchors=at < ordered) for at in range(count))
 
@@ -130,6 +134,9 @@ class _Walk:
         message, spans = self._message, []
         for _ in range(count):
             ttl = at + 6 if message[at] >= _POINTER else message.find(b"\0", at) + 5
+            if ttl < at:
+                # An owner without an end: to go on from the header would walk the same bytes for each record.
+                raise IndexError
             spans.append((at, ttl, message[ttl - 3]))
             at = ttl + 6 + (message[ttl + 4] << 8 | message[ttl + 5])
         if at > len(message):

@@ -75,8 +75,14 @@ class Intake:
 
         What is known first, then the rest: either way runs faster when the other does not drive it out of the cache.
         """
+        raw = self._answers.raw
         for packet_at, end, at, tap, form in self._take_known(memory, start):
-            self._take_unknown(memory[packet_at:end], at, tap, form)
+            # An earlier packet of this block may have said the same.
+            fact = raw.get(form)
+            if fact is None:
+                self._take_packet(memory[packet_at:end], at, tap, form)
+            else:
+                self._count_repeat(fact, tap, at)
 
     def _take_known(self, memory: Memory, start: int) -> list[tuple[int, int, int, int, int]]:
         """Count answers that are known by their bytes; return where others stand, with their times, taps and forms."""
@@ -116,14 +122,6 @@ class Intake:
         self._answer_counters.received += count - len(unknown)
         self._answer_counters.suppressed += count - len(unknown)
         return unknown
-
-    def _take_unknown(self, frame: bytes, at: int, tap: int, form: int) -> None:
-        """Take a packet that was unknown when its block was looked through; an earlier one may have said the same."""
-        fact = self._answers.raw.get(form)
-        if fact is None:
-            self._take_packet(frame, at, tap, form)
-        else:
-            self._count_repeat(fact, tap, at)
 
     def _take_packet(self, frame: bytes, at: int, tap: int, form: int) -> None:
         """Take a packet whose bytes say nothing yet."""
@@ -188,17 +186,16 @@ class Intake:
         if answer is None or addresses is None:
             return False
         at, tap, form = sighting
-        name, kind, found, cnames, ttl = answer
         seen = DnsObservation(
             observed_at=at,
             network_transport=transport,
             client_address=addresses[1],
             server_address=addresses[0],
-            dns_question_name=name,
-            dns_question_type=kind,
-            addresses=found,
-            cnames=cnames,
-            ttl_seconds=ttl,
+            dns_question_name=answer.question_name,
+            dns_question_type=answer.question_type,
+            addresses=answer.addresses,
+            cnames=answer.cnames,
+            ttl_seconds=answer.ttl_seconds,
         )
         self._pipeline.settle("dns", seen, at=at, tap=tap, form=form)
         return True

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from callgraph.codec import Codec
-from callgraph.records import BatchCounters, ConnectionObservation, DnsObservation
+from callgraph.records import BatchCounters, DnsObservation
 from callgraph.topics import TopicName
 from capture_agent.batches import SOURCES, Batch, BatchSeries, Identity, SourceCounters, SourceName, add_counters
 from capture_agent.learned_names import LearnedNames
@@ -73,7 +73,8 @@ class Pipeline:
             self.counters[source].drop(seen.reason)
             return
         counters = self.counters[source]
-        if isinstance(seen, ConnectionObservation):
+        # Asked this way about: to be just of this type is told sooner than not to be of another.
+        if not isinstance(seen, DnsObservation):
             seen = self.names.name(seen)
         outcome, count = self.suppressors[source].offer(seen, tap=tap, at=at, form=form), seen.count
         if outcome == "new":

@@ -26,6 +26,8 @@ _CNAME_TYPE = 5
 _CNAME = b"\0\x05\0\x01"
 _POINTER = 0xC0
 _TO_QUESTION = b"\xc0\x0c"
+_POINTERS_END = 0x4000
+"""No pointer leads as far as this."""
 _MAX_LABEL_BYTES = 63
 _MAX_RECORDS = 64
 _TTL_SIGN = 2**31
@@ -44,18 +46,20 @@ class _Kind(NamedTuple):
     type_and_class: bytes
     spell: Callable[[bytes], str]
     """Without a cache: servers have more addresses than clients, and each is spelled once."""
+    record: Wire
+    """What follows its owner: type and class, TTL, data length, data."""
 
 
 _KINDS = {
     kind.type_and_class: kind
     for kind in (
-        _Kind("A", 4, b"\0\x04", b"\0\x01\0\x01", ipv4_text),
-        _Kind("AAAA", 16, b"\0\x10", b"\0\x1c\0\x01", address_text.__wrapped__),
+        _Kind("A", 4, b"\0\x04", b"\0\x01\0\x01", ipv4_text, Wire("!4sIH4s")),
+        _Kind("AAAA", 16, b"\0\x10", b"\0\x1c\0\x01", address_text.__wrapped__, Wire("!4sIH16s")),
     )
 }
 
 
-class PlainAnswer(NamedTuple):
+class PlainAnswer(Struct, frozen=True, gc=False):
     """What a plain answer says."""
 
     question_name: str
@@ -124,14 +128,9 @@ def _read_addresses(
     message: bytes, at: int, count: int, owner: bytes, kind: _Kind
 ) -> tuple[tuple[str, ...], int] | None:
     """Read records that are all alike: the addresses, and the smallest TTL."""
-    head = owner + kind.type_and_class
     if count == 1:
-        data = at + len(head) + 6
-        address = message[data : data + kind.size]
-        if len(address) != kind.size or message[data - 2 : data] != kind.length or not message.startswith(head, at):
-            return None
-        ttl = int.from_bytes(message[data - 6 : data - 2])
-        return (kind.spell(address),), ttl if ttl < _TTL_SIGN else 0
+        return _read_address(message, at, owner, kind)
+    head = owner + kind.type_and_class
     width = len(head) + 6 + kind.size
     records = message[at : at + count * width]
     if not count or len(records) != count * width:
@@ -144,10 +143,22 @@ def _read_addresses(
     return tuple(sorted(set(map(kind.spell, addresses)))), least
 
 
+def _read_address(message: bytes, at: int, owner: bytes, kind: _Kind) -> tuple[tuple[str, ...], int] | None:
+    """Read the only record: the address, and the TTL."""
+    at_type = at + len(owner)
+    if at_type + kind.record.size > len(message):
+        return None
+    type_and_class, ttl, size, address = kind.record.unpack_from(message, at_type)
+    if type_and_class != kind.type_and_class or size != kind.size or not message.startswith(owner, at):
+        return None
+    return (kind.spell(address),), ttl if ttl < _TTL_SIGN else 0
+
+
 def _follow_chain(message: bytes, at: int, count: int, names: list[_Name]) -> int:
     """Add the targets of the CNAME records that come first, each owned by the one before; return where others begin."""
     suffixes: dict[int, bytes] = {}
-    _expand(message, 12, message.find(b"\0", 12) + 1, suffixes)
+    # Names whose labels no pointer was seen to lead to yet: most messages have no such pointer.
+    unmarked = [(12, names[0].wire)]
     while len(names) < count:
         owner = names[-1]
         head = owner.pointer if message[at] >= _POINTER else owner.wire + b"\0"
@@ -155,9 +166,26 @@ def _follow_chain(message: bytes, at: int, count: int, names: list[_Name]) -> in
             break
         data = at + len(head) + _FIXED_BYTES
         at = data + (message[data - 2] << 8 | message[data - 1])
-        wire = _expand(message, data, at, suffixes)
-        names.append(_Name((0xC000 | data).to_bytes(2), wire, spell_plain_name(wire)))
+        wire = message[data : at - 1]
+        text = "" if message[at - 1] or data >= _POINTERS_END else spell_plain_name(wire)
+        if text:
+            unmarked.append((data, wire))
+        else:
+            _mark_labels(unmarked, suffixes)
+            wire = _expand(message, data, at, suffixes)
+            text = spell_plain_name(wire)
+        names.append(_Name((0xC000 | data).to_bytes(2), wire, text))
     return at
+
+
+def _mark_labels(unmarked: list[tuple[int, bytes]], suffixes: dict[int, bytes]) -> None:
+    """Add what begins at each label of names that stand in full at the positions given; leave none of them unmarked."""
+    for start, wire in unmarked:
+        mark = 0
+        while mark < len(wire):
+            suffixes[start + mark] = wire[mark:]
+            mark += wire[mark] + 1
+    unmarked.clear()
 
 
 def _expand(message: bytes, start: int, end: int, suffixes: dict[int, bytes]) -> bytes:
@@ -177,7 +205,7 @@ def _expand(message: bytes, start: int, end: int, suffixes: dict[int, bytes]) ->
             return b""
         wire += suffix
         at += 1
-    if at + 1 != end or start >= 0x4000:
+    if at + 1 != end or start >= _POINTERS_END:
         return b""
     for mark in marks:
         suffixes[mark] = wire[mark - start :]

@@ -149,7 +149,9 @@ class Suppressor:
             # The window is over, or the clock was set back.
             self._names.clear()
             self._names_until = at + self._window_ns
-        names = self._names.setdefault(observation.client_address, set())
+        names = self._names.get(observation.client_address)
+        if names is None:
+            names = self._names[observation.client_address] = set()
         if isinstance(observation, DnsObservation):
             name: Hashable = observation.dns_question_name
         else:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import atheris
+from msgspec.structs import astuple
 
 with atheris.instrument_imports(include=["capture_agent"]):
     from capture_agent.dns import parse_dns
@@ -29,6 +30,14 @@ from tests.wire_bytes import ethernet, geneve, ipv4, ipv6, prefixed, tcp, udp, v
 SECONDS_PER_KILOBYTE = 0.001
 TRIES = 5
 LINKS = sorted(LINK_TYPES)
+_ENDLESS_OWNER = (
+    bytes.fromhex("002dffff000100bf000c00000000000000210f05")
+    + b"\x02" * 63
+    + b"\x13" * 7
+    + b"\x53" * 24
+    + bytes.fromhex("adacac1313")
+)
+"""191 answers, of which the first owner never ends: found by this fuzzer, at 2.7 ms for 119 bytes."""
 
 
 class TooSlowError(Exception):
@@ -47,7 +56,7 @@ def read_quickly(octets: bytes) -> None:
         return
     answer = parse_dns(octets)
     said = (answer.question_name, answer.question_type, answer.addresses, answer.cnames, answer.ttl_seconds)
-    if answer.refusal != refusal or (plain is not None and plain != said):
+    if answer.refusal != refusal or (plain is not None and astuple(plain) != said):
         raise ValueError(f"{plain or refusal!r} is not {answer!r}")
 
 
@@ -98,7 +107,7 @@ def take(octets: bytes) -> None:
 
 
 def write_corpus(folder: Path) -> None:
-    """Write honest messages and the frames that carry them."""
+    """Write honest messages and the frames that carry them, and what was once a finding."""
     chance = random.Random(1035)
     ethernet_choice, raw_choice = (bytes([LINKS.index(link)]) for link in (1, 101))
     for number in range(100):
@@ -112,6 +121,7 @@ def write_corpus(folder: Path) -> None:
         (folder / f"message-{number}").write_bytes(b"\xff" + message)
         (folder / f"frame-{number}").write_bytes(ethernet_choice + frames[number % len(frames)])
         (folder / f"packet-{number}").write_bytes(raw_choice + ipv6(udp(message)))
+    (folder / "endless-owner").write_bytes(b"\xff" + _ENDLESS_OWNER)
 
 
 def main() -> None:

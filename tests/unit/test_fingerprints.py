@@ -8,6 +8,7 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from capture_agent.dns import DnsAnswer, parse_dns
 from capture_agent.fingerprints import fingerprint, is_faithful
@@ -116,6 +117,13 @@ def test_a_key_is_not_trusted_where_a_label_holds_a_zero():
     assert not is_faithful(raw)
 
 
+def test_a_key_is_not_trusted_where_a_record_is_longer_than_its_low_byte_says():
+    """Cut by the low byte alone, a key would leave out 256 bytes of an address, or take them for the next record."""
+    chain = [record(POINTER, CNAME, wire_name("b.example") + bytes(256)), record(b"\xc0\x27", A, ADDRESSES[0])]
+    assert not is_faithful(message("a.example", A, chain))
+    assert not is_faithful(message("a.example", A, [record(POINTER, A, ADDRESSES[0] + bytes(256))]))
+
+
 def test_a_key_is_not_trusted_for_more_than_one_question():
     raw = bytearray(address_answer(ADDRESSES[:1]))
     raw[5] = 2
@@ -174,7 +182,8 @@ def test_a_plain_answer_says_what_the_parser_says(raw):
     if plain is not None:
         full = parse_dns(raw)
         assert full.refusal is None
-        assert plain == (full.question_name, full.question_type, full.addresses, full.cnames, full.ttl_seconds)
+        said = (full.question_name, full.question_type, full.addresses, full.cnames, full.ttl_seconds)
+        assert astuple(plain) == said
         assert is_faithful(raw)
 
 
