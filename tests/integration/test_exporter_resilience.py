@@ -201,8 +201,9 @@ def test_a_graph_that_shrinks_meanwhile_leaves_the_map_as_it_was(line, tmp_path)
         line.withdraw(*edges[:8])
         await_that(lambda: line.told("export_postponed"))
         assert "8 of 16 calls would vanish" in line.told("export_postponed")[0]["reason"]
-        line.publish(*edges[:8])
-    assert git(remote, "show", "main:callgraph/callgraph.txt") == SHOP_TEXT
+        assert git(remote, "show", "main:callgraph/callgraph.txt") == SHOP_TEXT
+        line.publish(*edges[:8], MORE)  # whole again, and larger: to end before it is read would be one more refusal
+        await_that(lambda: len(line.told("graph_pushed")) == 2)
 
 
 @pytest.mark.kafka
