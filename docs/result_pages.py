@@ -314,7 +314,9 @@ def _versions(versions: dict[str, str]) -> str:
 def _number(value: float) -> str:
     if isinstance(value, int) or abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:,.2f}" if abs(value) >= 0.01 or not value else f"{value:.2g}"
+    if abs(value) >= 1 or not value:
+        return f"{value:,.2f}"
+    return f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"
 
 
 def collect() -> None:
