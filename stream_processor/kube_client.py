@@ -15,6 +15,8 @@ import struct
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -58,6 +60,7 @@ class Stream:
 
     def __init__(self, response: Any) -> None:
         self._response = response
+        self._pieces = _pieces_of(response)
         # A second descriptor of the same connection: it stays valid whatever the reading thread does to its own.
         self._tap = socket.socket(fileno=os.dup(response.fileno()))
         self._waits = False
@@ -72,14 +75,13 @@ class Stream:
 
         self._waits = waits
         try:
-            data: bytes = self._response.read1(_CHUNK_BYTES)
+            return next(self._pieces, b"")
         except urllib3.exceptions.ReadTimeoutError as error:
             raise KubeError(Failure("silence", message=_text(error))) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise KubeError(Failure("connection", message=_text(error))) from error
         finally:
             self._waits = False
-        return data
 
     def is_drained(self) -> bool:
         """Tell whether the reader has taken all that arrived and waits for more."""
@@ -194,6 +196,18 @@ class KubeClient:
         if response.status >= 300:
             raise KubeError(_read_failure(response))
         return response
+
+
+def _pieces_of(response: Any) -> Iterator[bytes]:
+    """Yield what a body consists of, as it comes.
+
+    A chunk is taken with what ends it: left in the kernel, that would look like the next chunk, which may be a minute
+    away. `read1` leaves it there after every chunk that is larger than its buffer.
+    """
+    if response.chunked:
+        yield from response.read_chunked(_CHUNK_BYTES)
+    else:
+        yield from iter(partial(response.read1, _CHUNK_BYTES), b"")
 
 
 def own_namespace() -> str:

@@ -257,3 +257,12 @@ def test_two_namespaces_are_watched_one_by_one_and_relisted_apart(server, tmp_pa
 
 def _with(**changes):
     return type(QUICK)(**{name: getattr(QUICK, name) for name in QUICK.__struct_fields__} | changes)
+
+
+def test_an_object_larger_than_any_buffer_is_passed_on_without_waiting_for_the_next(server, tmp_path):
+    """What ends a chunk is left in the kernel where the chunk was read exactly, and looks like the next one."""
+    with watch(server, tmp_path) as watching:
+        watching.wait_for_watermark()
+        server.put(a_pod("large", annotations={"example.org/large": "x" * 20_000}))
+        watching.wait_for("large")
+        watching.wait_for_watermark(after=time.time_ns())
