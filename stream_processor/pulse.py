@@ -23,17 +23,23 @@ class Pulse(threading.Thread):
         self._wanted = threading.Event()
         self._stop_asked = stop
         self.answered_until = 0
+        self.back_at = 0.0
+        """When it answered last after it had not, on the monotonic clock."""
 
     def ask(self) -> None:
         """Have the server asked, and asked again where that happens now already; or end, when it was told to stop."""
         self._wanted.set()
 
     def run(self) -> None:
+        was_away = False
         while self._wanted.wait() and not self._stop_asked.is_set():
             self._wanted.clear()
             asked_at = time.time_ns()
             if self._answers():
                 self.answered_until = asked_at
+                if was_away:
+                    self.back_at = time.monotonic()
+            was_away = self.answered_until != asked_at
 
     def _answers(self) -> bool:
         """Any status is an answer: who may not read /version is still told so by a server that lives."""

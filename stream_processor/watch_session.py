@@ -67,7 +67,7 @@ class WatchSession:
         self._queue: Queue[Message] = Queue(_QUEUED_MESSAGES)
         self._pulse = Pulse(client, stop=self._over)
         self._threads = [
-            WatchThread(client, scope, settings.watch, queue=self._queue, stop=self._over)
+            WatchThread(client, scope, settings.watch, pulse=self._pulse, queue=self._queue, stop=self._over)
             for scope in plan_scopes(settings.namespaces)
         ]
         self._heartbeat_at = self._expiry_at = 0.0

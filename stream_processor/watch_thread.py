@@ -25,11 +25,13 @@ from stream_processor.feed import (
     Undecodable,
 )
 from stream_processor.kube_client import KubeClient, KubeError, Stream
+from stream_processor.pulse import Pulse
 from stream_processor.settings import WatchSettings
 from stream_processor.watch import Failure, Phase, Request, Verdict, Watch, accept_header, resource_path
 from stream_processor.watch_messages import Bookmark, Change, LineSplitter, MessageReader
 
 _STOP_CHECK_SECONDS = 0.5
+_LOOK_UP_SECONDS = 0.1
 _LINES_AT_ONCE = 64
 
 
@@ -37,12 +39,20 @@ class WatchThread(threading.Thread):
     """Follows one scope until it is stopped."""
 
     def __init__(
-        self, client: KubeClient, scope: Scope, settings: WatchSettings, *, queue: Queue[Message], stop: threading.Event
+        self,
+        client: KubeClient,
+        scope: Scope,
+        settings: WatchSettings,
+        *,
+        pulse: Pulse,
+        queue: Queue[Message],
+        stop: threading.Event,
     ) -> None:
         super().__init__(name=f"watch-{scope.text}", daemon=True)
         self.scope = scope
         self._client = client
         self._settings = settings
+        self._pulse = pulse
         self._queue = queue
         self._stop_asked = stop
         self._watch = Watch(settings)
@@ -60,8 +70,14 @@ class WatchThread(threading.Thread):
                 pause = self._follow(request) if request.watches else self._page(request)
             except KubeError as error:
                 pause = self._fail(error.failure)
-            if pause:
-                self._stop_asked.wait(pause)
+            self._rest(pause)
+
+    def _rest(self, seconds: float) -> None:
+        """Pause, but not on when the server is back after it was away: the slowest watch holds up the watermark."""
+        began = time.monotonic()
+        while (left := began + seconds - time.monotonic()) > 0 and self._pulse.back_at < began:
+            if self._stop_asked.wait(min(left, _LOOK_UP_SECONDS)):
+                return
 
     def interrupt(self) -> None:
         """Wake the thread from its reading; it ends when it was told to stop."""

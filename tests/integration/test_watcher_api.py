@@ -266,3 +266,14 @@ def test_an_object_larger_than_any_buffer_is_passed_on_without_waiting_for_the_n
         server.put(a_pod("large", annotations={"example.org/large": "x" * 20_000}))
         watching.wait_for("large")
         watching.wait_for_watermark(after=time.time_ns())
+
+
+def test_a_long_pause_ends_when_the_server_is_back_after_it_was_away(server, tmp_path):
+    server.deny("pods")
+    with watch(server, tmp_path, watch=_with(denied_retry_seconds=3600.0)) as watching:
+        wait_until(lambda: watching.log.count("watch_failed") >= 1)
+        server.grant("pods")
+        server.stop()
+        wait_until(lambda: watching.log.count("watch_failed") > 15, what="every other watch failed again")
+        server.start()
+        watching.wait_for_watermark()
