@@ -1,4 +1,4 @@
-"""Plays scenarios in the box, and watches what is exported meanwhile. Shell: threads, time.
+"""Plays scenarios in the box, and watches what is exported meanwhile. Shell: time, git.
 
 In: scenarios, the box, the control plane, the line. Out: an `Outcome` for each scenario, with the seconds from its
 last call to the file that shows its whole truth, and every edge that was ever exported.
@@ -7,11 +7,10 @@ last call to the file that shows its whole truth, and every edge that was ever e
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from tests.cluster.box import Box, key_of
 from tests.cluster.control_plane import ControlPlane
@@ -60,6 +59,10 @@ class Outcome(NamedTuple):
     """From its last call to the commit with its whole truth."""
 
 
+LOOK_SECONDS = 0.1
+"""Between two looks at what was pushed."""
+
+
 class Watched:
     """What the exporter pushed to its repository: now, and ever, by namespace of the client."""
 
@@ -67,25 +70,10 @@ class Watched:
         self._remote = remote
         self._folder = folder
         self._commit = ""
-        self._ended = threading.Event()
         self.now: dict[str, Truth] = {}
         self.ever: dict[str, Edges] = {}
         self.lost: dict[str, Edges] = {}
         """Edges that were in a commit, and not in a later one."""
-        self._thread = threading.Thread(target=self._run, name="watched")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(0.1):
-            self.look()
-        self.look()
 
     def look(self) -> None:
         """Check out what is new; of several commits since the last look, every one."""

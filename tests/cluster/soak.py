@@ -12,6 +12,7 @@ was wrong at any time.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import statistics
@@ -29,7 +30,8 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.coredns_program import build_coredns
 from tests.cluster.line import Line
 from tests.cluster.name_servers import serve_names
-from tests.cluster.player import Flood, Player, Watched
+from tests.cluster.player import LOOK_SECONDS, Flood, Player, Watched
+from tests.cluster.regularly import regularly
 from tests.cluster.soak_figures import drift_figures, graph_figures, is_right, role_figures
 from tests.cluster.soak_plan import NAME, SCENARIO, TROUBLES, Traffic, Trouble
 from tests.cluster.soak_samples import Samples
@@ -153,9 +155,10 @@ def measure(seconds: float, quiet: float) -> dict[str, Any]:
                 plane.start(SCENARIO.name, pod)
             player = Player(box, plane, line, api, Flood(folder, folder))
             line.start()
-            with Watched(line.remote, folder / "commits") as watched:
+            watched, samples = Watched(line.remote, folder / "commits"), Samples(line)
+            with contextlib.closing(samples), regularly(watched.look, seconds=LOOK_SECONDS):
                 soak = Soak(player, line, watched)
-                with Samples(line) as samples:
+                with regularly(samples.take, seconds=1):
                     broke_off = soak.run(seconds, quiet=quiet)
     return {"broke_off": broke_off, "figures": soak.figures(samples)}
 

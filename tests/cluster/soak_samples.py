@@ -1,13 +1,11 @@
-"""Looks at the roles every second, through every fault. Shell: /proc, Kafka, a thread."""
+"""Looks at the roles, through every fault. Shell: /proc, Kafka."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -15,35 +13,26 @@ from callgraph.clients import consumer_config
 from tests.cluster.line import GROUP, PARTITIONS, PREFIX, Line
 from tests.cluster.soak_figures import Sample
 
-_INTERVAL_SECONDS = 1.0
-
 
 class Samples:
-    """What the roles hold, and how far the processors are behind, from entry to exit."""
+    """What the roles hold, and how far the processors are behind, at each `take`."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
         self._consumer = Consumer(consumer_config(line.kafka, client_id="soak") | {"group.id": GROUP, "log_level": 0})
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="samples")
         self.lag: list[int] = []
         """Batches that the processors' group had not acknowledged; none are added while the broker is away."""
         self.lives: dict[tuple[str, int], list[Sample]] = defaultdict(list)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def take(self) -> None:
+        """Look at everything once."""
+        self._look_at_processes()
+        with contextlib.suppress(KafkaException):
+            self.lag.append(self._measure_lag())
 
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
+    def close(self) -> None:
+        """Take no more."""
         self._consumer.close()
-
-    def _run(self) -> None:
-        while not self._ended.wait(_INTERVAL_SECONDS):
-            self._look_at_processes()
-            with contextlib.suppress(KafkaException):
-                self.lag.append(self._measure_lag())
 
     def _look_at_processes(self) -> None:
         for name, pid in self._line.roles.pids().items():

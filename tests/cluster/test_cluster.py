@@ -30,7 +30,8 @@ from tests.cluster.coredns_program import (
 )
 from tests.cluster.line import PREFIX, Line
 from tests.cluster.name_servers import serve_names
-from tests.cluster.player import Flood, Outcome, Player, Watched, await_truth
+from tests.cluster.player import LOOK_SECONDS, Flood, Outcome, Player, Watched, await_truth
+from tests.cluster.regularly import regularly
 from tests.cluster.scenarios import SCENARIOS as ALL_SCENARIOS
 from tests.cluster.steps import Scenario, Truth, edges_of
 from tests.cluster.world import NODES
@@ -144,7 +145,8 @@ def play_all(player: Player, plane: ControlPlane, line: Line, commits: Path) -> 
     line.start()
     outcomes: dict[str, Outcome] = {}
     # What a thread starts ends with that thread (prctl, PR_SET_PDEATHSIG), the restarted broker too: so all stay.
-    with ThreadPoolExecutor(len(SCENARIOS)) as pool, Watched(line.remote, commits) as watched:
+    watched = Watched(line.remote, commits)
+    with ThreadPoolExecutor(len(SCENARIOS)) as pool, regularly(watched.look, seconds=LOOK_SECONDS):
         for act in sorted({scenario.act for scenario in SCENARIOS}):
             scenarios = [scenario for scenario in SCENARIOS if scenario.act == act]
             played = pool.map(lambda each: play_one(each, player, watched, line), scenarios)
