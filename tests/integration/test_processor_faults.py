@@ -25,12 +25,18 @@ def worker(broker, tmp_path):
         worker.kill()
 
 
-def test_a_broker_that_is_killed_and_comes_back_costs_no_count(broker, worker):
+@pytest.fixture
+def stream(broker, worker):
+    """A shop's traffic, of which the worker has counted some."""
     stream = ShopStream(broker.kafka_settings, TOPICS)
     stream.send_inventory()
     worker.await_ready()
     stream.send_batches(100)
     await_that(stream.graph)
+    return stream
+
+
+def test_a_broker_that_is_killed_and_comes_back_costs_no_count(broker, worker, stream):
     for _ in range(2):
         stream.send_batches(100)
         broker.kill()
@@ -40,12 +46,8 @@ def test_a_broker_that_is_killed_and_comes_back_costs_no_count(broker, worker):
     assert worker.end() == 0
 
 
+@pytest.mark.usefixtures("stream")
 def test_a_worker_that_is_told_to_end_while_its_broker_is_away_ends_before_it_is_killed(broker, worker):
-    stream = ShopStream(broker.kafka_settings, TOPICS)
-    stream.send_inventory()
-    worker.await_ready()
-    stream.send_batches(100)
-    await_that(stream.graph)
     broker.kill()
     worker.end()
     assert worker.lines("processor_stopping")

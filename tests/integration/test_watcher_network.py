@@ -44,6 +44,17 @@ def server():
         ip("netns", "del", NAME)
 
 
+@pytest.fixture
+def stream(server, tmp_path):
+    """A watch of pods on which nothing happens."""
+    kubeconfig = server.write_kubeconfig(tmp_path)
+    stream = KubeClient(WatcherSettings(kubeconfig=kubeconfig, watch=QUICK)).open(
+        "/api/v1/pods", {"watch": "true"}, accept="application/json", read_timeout=30
+    )
+    yield stream
+    stream.close()
+
+
 def go_dark() -> None:
     """Drop whatever the server's side sends, acknowledgements too; neither side is told."""
     ip("-n", NAME, "route", "add", "blackhole", f"{HERE}/32")
@@ -53,31 +64,21 @@ def come_back() -> None:
     ip("-n", NAME, "route", "del", "blackhole", f"{HERE}/32")
 
 
-def test_a_connection_on_which_nothing_is_acknowledged_vouches_for_nothing_after_that(server, tmp_path):
-    kubeconfig = server.write_kubeconfig(tmp_path)
-    stream = KubeClient(WatcherSettings(kubeconfig=kubeconfig, watch=QUICK)).open(
-        "/api/v1/pods", {"watch": "true"}, accept="application/json", read_timeout=30
-    )
+def test_a_connection_on_which_nothing_is_acknowledged_vouches_for_nothing_after_that(stream):
     wait_until(lambda: stream.silent_nanoseconds() > 0.9e9)
     wait_until(lambda: stream.silent_nanoseconds() < 0.5e9, what="keepalive was acknowledged")
     go_dark()
     lost_at = time.monotonic_ns()
     wait_until(lambda: time.monotonic_ns() - lost_at > 3e9)
     assert stream.silent_nanoseconds() >= 2.9e9
-    stream.close()
 
 
-def test_a_connection_that_was_silent_for_a_second_is_acknowledged_at_once_when_asked(server, tmp_path):
-    kubeconfig = server.write_kubeconfig(tmp_path)
-    stream = KubeClient(WatcherSettings(kubeconfig=kubeconfig, watch=QUICK)).open(
-        "/api/v1/pods", {"watch": "true"}, accept="application/json", read_timeout=30
-    )
+def test_a_connection_that_was_silent_for_a_second_is_acknowledged_at_once_when_asked(stream):
     wait_until(lambda: stream.silent_nanoseconds() > 1.1e9, what="the kernel waits for TCP_KEEPINTVL, two seconds")
     silences = [stream.silent_nanoseconds()]
     stream.ask()
     wait_until(lambda: silences.append(stream.silent_nanoseconds()) or silences[-1] < silences[-2])
     assert max(silences) < 1.9e9, "left alone, it would have been silent for two seconds"
-    stream.close()
 
 
 def test_the_watermark_stops_when_the_network_is_gone_and_goes_on_when_it_is_back(server, tmp_path):
