@@ -35,7 +35,8 @@ BUILD = Path("build/bench")
 FRAMES = 100_000
 KINDS = ("mixed", "answers")
 CAPTURE, LINES = "whocalls_capture", "whocalls_lines"
-"""What is neither of these is also measured at other rates, and up to its loss-free one."""
+COMPARED_ALONE = (CAPTURE, LINES)
+"""All others are also measured at other rates, and up to their loss-free one."""
 COMPARED_RATE = 10_000
 OTHER_RATES = (1_000, 100_000)
 OTHER_SECONDS = 2.0
@@ -102,7 +103,7 @@ def main() -> None:
         figures = {contender.name: _figures(contender.name, runs) for contender in contenders}
         if not arguments.quick:
             for contender in contenders:
-                if contender.name not in (CAPTURE, LINES):
+                if contender.name not in COMPARED_ALONE:
                     for kind, frames in traffic.items():
                         figures[contender.name][f"loss_free_pps_{kind}"] = find_loss_free(bed, contender, frames)
             idle = next(each for each in list_contenders(port, flushes_at_once=False) if each.name == "whocalls")
@@ -124,7 +125,7 @@ def _run_all(
         for kind in KINDS
     ]
     if not arguments.quick:
-        whole = [each for each in contenders if each.name not in (CAPTURE, LINES)]
+        whole = [each for each in contenders if each.name not in COMPARED_ALONE]
         plan += [(Load(kind, rate, OTHER_SECONDS), whole) for kind in KINDS for rate in OTHER_RATES]
     for load, taking_part in plan:
         for contender in random.sample(taking_part, len(taking_part)):

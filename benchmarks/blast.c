@@ -2,7 +2,8 @@
  *
  *   blast INTERFACE FILE PACKETS_PER_SECOND SECONDS [SHARE]
  *
- * SHARE, from 0 to 1, is how far into the file to begin: two senders at once are not to send the same. Prints how many were sent, and the seconds it took. A packet socket and sendmmsg: about 0.5 us a packet.
+ * SHARE, from 0 to 1, is how far into the file to begin: two senders at once are not to send the same.
+ * Prints how many were sent, and the seconds it took. A packet socket and sendmmsg: about 0.5 us a packet.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -117,17 +117,16 @@ def _bench(name: str, result: Json) -> Iterator[str]:
     yield f"\n## {bench.title}\n\n"
     yield f"{bench.about}\n\n" if bench.about else ""
     yield f"`{result['command']}` on {_machine(result['machine'])}; {_versions(result['versions'])}.\n\n"
-    yield from _figures(result["figures"], result.get("spread"))
+    yield from _figures(result["figures"], result["spread"])
     yield f"\nNot better: {bench.not_better}\n" if bench.not_better else ""
 
 
-def _figures(figures: dict[str, dict[str, float]], spread: dict[str, dict[str, list[float]]] | None) -> Iterator[str]:
-    """Yield the table; a result without any word of its spread, not even an empty one, is older than the column."""
+def _figures(figures: dict[str, dict[str, float]], spread: dict[str, dict[str, list[float]]]) -> Iterator[str]:
     yield "| subject | figure | median | least to most |\n|---|---|---:|---:|\n"
     for subject, row in figures.items():
         for figure, value in row.items():
-            ends = (spread or {}).get(subject, {}).get(figure)
-            told = " to ".join(map(_number, ends)) if ends else "" if spread is None else "one run"
+            ends = spread.get(subject, {}).get(figure)
+            told = " to ".join(map(_number, ends)) if ends else "one run"
             yield f"| {subject} | `{figure}` | {_number(value)} | {told} |\n"
 
 
